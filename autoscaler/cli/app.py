@@ -1,0 +1,51 @@
+"""The command tree, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from autoscaler import __version__
+from autoscaler.cli import exits
+from autoscaler.model import InvalidInput, Unreachable
+
+app = typer.Typer(
+    name="autoscaler",
+    help="Scale GPU speech services on Kubernetes ahead of demand; replay any policy before it is trusted.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001 - handled by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def run() -> None:
+    """Run the command line; bad input ends with exit code 2, an unreachable server with 3, Ctrl-C with 130."""
+    try:
+        app(standalone_mode=True)
+    except InvalidInput as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        sys.exit(exits.USAGE)
+    except Unreachable as error:
+        typer.echo(str(error), err=True)
+        sys.exit(exits.UNREACHABLE)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(exits.INTERRUPTED)

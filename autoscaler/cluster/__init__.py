@@ -1,0 +1,1 @@
+"""Fleet and actuator on the Kubernetes API."""

@@ -1,0 +1,101 @@
+"""The pipeline that every wish goes through: data, pause, mode, bounds. Each stage gives its reason.
+
+A policy returns a raw wish; bounds and holds are applied here, once. The peers' rules bring their own
+tolerance, rates and stabilisation, so this pipeline adds nothing of that kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from autoscaler.model import Decision, Fleet, Observation, Phase, Proposal, Step
+
+
+class Mode(StrEnum):
+    """How much the controller may do."""
+
+    OBSERVE = "observe"
+    """Decide and record; the actuator writes nothing."""
+    ASSIST = "assist"
+    """Grow, never shrink."""
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Rails:
+    """Guard rails around every policy."""
+
+    min_replicas: int
+    max_replicas: int
+    mode: Mode = Mode.FULL
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_replicas <= self.max_replicas:
+            raise ValueError(f"bounds must be 0 <= min <= max, not {self.min_replicas} and {self.max_replicas}")
+
+
+def decide(proposal: Proposal, seen: Observation, rails: Rails) -> Decision:
+    """Hold a wish within the guard rails.
+
+    Missing data never shrinks the target; a paused target stays as it is; the bounds come last and always hold.
+    """
+    steps = list(proposal.steps) or [Step("policy", proposal.serving, proposal.standby, "no reason given")]
+    wish = steps[-1] = _agree(steps[-1], proposal)
+    now = _current(seen.fleet)
+
+    if seen.signals.problems and _total(wish) < _total(now):
+        wish = Step("data", now.serving, now.standby, f"no shrink on {_names(seen)}")
+        steps.append(wish)
+    if rails.mode is Mode.ASSIST and _total(wish) < _total(now):
+        wish = Step("mode", now.serving, now.standby, "assist: may grow, never shrink")
+        steps.append(wish)
+    if seen.paused:
+        wish = Step("pause", now.serving, now.standby, "the target is paused")
+        steps.append(wish)
+    else:
+        bounded = _bound(wish, rails)
+        if bounded is not wish:
+            wish = bounded
+            steps.append(wish)
+
+    return Decision(seen.at_s, wish.serving, wish.standby, tuple(steps), _ruled_by(steps), proposal.insight)
+
+
+def _agree(last: Step, proposal: Proposal) -> Step:
+    """A policy's last step states its wish; anything else is a fault of the policy."""
+    if (last.serving, last.standby) != (proposal.serving, proposal.standby):
+        raise ValueError(f"the last step says {last.serving}+{last.standby}, the proposal {proposal}")
+    return last
+
+
+def _current(fleet: Fleet) -> Step:
+    standby = min(fleet.count(Phase.STANDBY) + sum(p.gated for p in fleet.of(Phase.STARTING)), fleet.replicas)
+    return Step("current", fleet.replicas - standby, standby, "as it is")
+
+
+def _total(step: Step) -> int:
+    return step.serving + step.standby
+
+
+def _names(seen: Observation) -> str:
+    return "; ".join(str(problem) for problem in seen.signals.problems)
+
+
+def _bound(wish: Step, rails: Rails) -> Step:
+    """Serving pods have the first claim on the room under the maximum."""
+    low, high = rails.min_replicas, rails.max_replicas
+    serving = min(max(wish.serving, low - wish.standby), high)
+    standby = min(wish.standby, high - serving)
+    if (serving, standby) == (wish.serving, wish.standby):
+        return wish
+    return Step("bounds", serving, standby, f"{_total(wish)} held in [{low}, {high}]")
+
+
+def _ruled_by(steps: list[Step]) -> str:
+    ruling = steps[0]
+    for before, after in pairwise(steps):
+        if (after.serving, after.standby) != (before.serving, before.standby):
+            ruling = after
+    return ruling.stage

@@ -1,0 +1,69 @@
+"""Observe, decide, plan, act, record. The only loop: cluster and simulation both run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from autoscaler.decide import Rails, decide
+from autoscaler.model import Missing, Observation, Tick
+from autoscaler.plan import plan
+from autoscaler.policies.policy import AnyPolicy
+from autoscaler.ports import Actuator, Clock, FleetSource, Journal, SignalSource
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One Deployment under one policy."""
+
+    name: str
+    policy: AnyPolicy
+    rails: Rails
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world, as one target sees it."""
+
+    clock: Clock
+    signals: SignalSource
+    fleet: FleetSource
+    actuator: Actuator
+    journal: Journal
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a target carries from tick to tick."""
+
+    memory: Any
+    """The policy's own."""
+    seen_until_s: float
+    """Scrapes up to here have been seen."""
+
+
+def begin(target: Target, at_s: float) -> State:
+    """The state before the first tick: the policy looks back as far as it asked for."""
+    return State(target.policy.start(), at_s - target.policy.lookback_s)
+
+
+def tick(target: Target, ports: Ports, state: State, *, paused: bool = False) -> State:
+    """Run the loop once.
+
+    A fleet that cannot be read is recorded and nothing is decided: the next tick reads all that this one left.
+    """
+    fleet = ports.fleet.read()
+    if isinstance(fleet, Missing):
+        ports.journal.append(Tick(target.name, fleet, None, ()))
+        return state
+
+    now_s = ports.clock.now_s()
+    signals = ports.signals.read(state.seen_until_s, now_s)
+    seen = Observation(now_s, signals, fleet, paused)
+    memory, proposal = target.policy.propose(state.memory, seen)
+    decision = decide(proposal, seen, target.rails)
+    outcomes = ports.actuator.apply(plan(decision, fleet))
+    ports.journal.append(Tick(target.name, seen, decision, outcomes))
+
+    seen_until_s = signals.scrapes[-1].at_s if signals.scrapes else state.seen_until_s
+    return replace(state, memory=memory, seen_until_s=seen_until_s)

@@ -1,0 +1,55 @@
+"""The words of this project. No logic, no I/O."""
+
+from autoscaler.model.decision import (
+    Action,
+    Decision,
+    Observation,
+    Outcome,
+    Proposal,
+    Relabel,
+    Scale,
+    Step,
+    Tick,
+)
+from autoscaler.model.errors import InvalidInput, MissingExtra, Unreachable
+from autoscaler.model.fleet import Fleet, Phase, Pod
+from autoscaler.model.signals import (
+    NOT_EXPORTED,
+    Cause,
+    Histogram,
+    Missing,
+    Problem,
+    Reading,
+    Scrape,
+    Signals,
+)
+from autoscaler.model.workload import ColdStart, Routing, Workload
+
+__all__ = [
+    "NOT_EXPORTED",
+    "Action",
+    "Cause",
+    "ColdStart",
+    "Decision",
+    "Fleet",
+    "Histogram",
+    "InvalidInput",
+    "Missing",
+    "MissingExtra",
+    "Observation",
+    "Outcome",
+    "Phase",
+    "Pod",
+    "Problem",
+    "Proposal",
+    "Reading",
+    "Relabel",
+    "Routing",
+    "Scale",
+    "Scrape",
+    "Signals",
+    "Step",
+    "Tick",
+    "Unreachable",
+    "Workload",
+]

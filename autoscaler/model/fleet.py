@@ -1,0 +1,60 @@
+"""The pods of one target, as far as scaling is concerned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """The four states of a pod that holds a GPU."""
+
+    STARTING = "starting"
+    STANDBY = "standby"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod that holds, or will hold, a GPU."""
+
+    name: str
+    phase: Phase
+    ordered_at_s: float
+    loaded_at_s: float | None = None
+    """When the model was ready; None while it is starting."""
+    gated: bool = False
+    """Kept out of the Service by its role label; a starting pod that is gated becomes standby."""
+    stuck: bool = False
+    """Its start will not end by itself (crash loop, unschedulable, far later than any start before)."""
+    uid: str = ""
+    version: str = ""
+    """The API's resourceVersion that was read; empty in simulation."""
+    revision: str = ""
+    """Hash of the pod template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What the cluster wants and what it has."""
+
+    replicas: int
+    """What the Deployment asks for (spec.replicas)."""
+    pods: tuple[Pod, ...]
+    reported: int = -1
+    """What the Deployment counts (status.replicas): every pod but those that are ending."""
+    uid: str = ""
+    version: str = ""
+    """The resourceVersion that a conditional write refers to."""
+    revision: str = ""
+    """Hash of the newest pod template."""
+    rolling_out: bool = False
+
+    def of(self, phase: Phase) -> tuple[Pod, ...]:
+        """Pods in one phase, in the fleet's order."""
+        return tuple(pod for pod in self.pods if pod.phase is phase)
+
+    def count(self, phase: Phase) -> int:
+        """Number of pods in one phase."""
+        return sum(pod.phase is phase for pod in self.pods)

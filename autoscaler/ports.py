@@ -1,0 +1,45 @@
+"""What the loop needs of the world. Cluster and simulation each bring their own."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from autoscaler.model import Action, Fleet, Missing, Outcome, Signals, Tick
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now_s(self) -> float:
+        """Seconds since the epoch."""
+
+
+class SignalSource(Protocol):
+    """Reads what the service says of itself."""
+
+    def read(self, after_s: float, until_s: float) -> Signals:
+        """Scrapes with `after_s < at_s <= until_s`, oldest first.
+
+        Never raises for a source that fails: what could not be read stands in `problems`.
+        """
+
+
+class FleetSource(Protocol):
+    """Knows the pods of the target."""
+
+    def read(self) -> Fleet | Missing:
+        """The pods as last known; Missing where that is too old to act on or the target is gone."""
+
+
+class Actuator(Protocol):
+    """The only place that writes to the cluster."""
+
+    def apply(self, actions: tuple[Action, ...]) -> tuple[Outcome, ...]:
+        """Carry out the actions in order; one outcome for each. Never raises for a write that fails."""
+
+
+class Journal(Protocol):
+    """Keeps the record of decisions."""
+
+    def append(self, tick: Tick) -> None:
+        """Add one tick. A journal that cannot write counts its losses and does not raise."""

@@ -1,0 +1,1 @@
+"""Policy files: typed, closed, every error with its file, line and field."""

@@ -1,0 +1,1 @@
+"""Speech inference over HTTP and queues, with the metrics that scale it."""

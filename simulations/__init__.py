@@ -1,0 +1,1 @@
+"""Offline replays of scaling policies against recorded traffic."""

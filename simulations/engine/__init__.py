@@ -1,0 +1,1 @@
+"""Event-exact request engine; knows nothing of policies."""

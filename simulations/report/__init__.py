@@ -1,0 +1,1 @@
+"""Terminal table, HTML page, JSON."""

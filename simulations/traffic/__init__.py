@@ -1,0 +1,1 @@
+"""Traffic: readers of recorded traces, and made ones."""
