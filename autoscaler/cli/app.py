@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autoscaler import __version__
-from autoscaler.cli import exits
+from autoscaler.cli import exits, explain
 from autoscaler.model import InvalidInput, Unreachable
 
 app = typer.Typer(
@@ -33,6 +33,9 @@ def _options(
     ] = False,
 ) -> None:
     """Options before the command."""
+
+
+app.command("explain")(explain.explain)
 
 
 def run() -> None:

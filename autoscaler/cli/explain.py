@@ -1,0 +1,88 @@
+"""`autoscaler explain`: why a size was chosen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoscaler.model import InvalidInput, Observation, Tick
+
+
+def explain(
+    log: Annotated[Path, typer.Argument(help="A decision log (JSONL).", show_default=False)],
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="Explain the tick in force at this time: ISO 8601, epoch seconds, or +1h30m from the start of the log."
+        ),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Only this target, where the log holds several.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print ticks as JSON lines instead of words.")] = False,
+) -> None:
+    """Show what was seen, what each stage said and what ruled.
+
+    Without `--at`: every change of size or of what ruled, a line each, then the last change in full.
+
+    Example: `autoscaler explain decisions.jsonl --at +2h`
+    """
+    from autoscaler.journal import explain as words
+    from autoscaler.journal.log import encode, read
+
+    ticks: Iterator[Tick] = (tick for tick in read(log) if target in (None, tick.target))
+    first = next((tick for tick in ticks if isinstance(tick.seen, Observation)), None)
+    if first is None or not isinstance(first.seen, Observation):
+        raise InvalidInput(f"{log}: no decision{f' for target {target}' if target else ''} in this log")
+    ticks = chain([first], ticks)
+
+    if at is not None:
+        found = words.at(ticks, _when(at, first.seen.at_s))
+        if found is None:
+            raise InvalidInput(f"--at {at}: before the first decision of {log}")
+        _show(*found, as_json=json)
+        return
+
+    last = None
+    for last in words.changes(ticks):
+        tick = last[1]
+        typer.echo(encode(tick).decode().rstrip() if json else f"{words.when(tick)}  {words.summary(tick)}")
+    if last and not json:
+        typer.echo("")
+        _show(*last, as_json=False)
+
+
+def _show(before: Tick | None, tick: Tick, *, as_json: bool) -> None:
+    from autoscaler.journal.explain import explain as in_words
+    from autoscaler.journal.log import encode
+
+    typer.echo(encode(tick).decode().rstrip() if as_json else "\n".join(in_words(tick, before)))
+
+
+_OFFSET = re.compile(r"\+(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def _when(text: str, start_s: float) -> float:
+    """Seconds since the epoch.
+
+    Raises:
+        InvalidInput: none of the three forms.
+    """
+    offset = _OFFSET.fullmatch(text)
+    if offset and any(offset.groups()):
+        hours, minutes, seconds = (float(part or 0) for part in offset.groups())
+        return start_s + 3600 * hours + 60 * minutes + seconds
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        allowed = "2026-11-21T17:00:00Z, seconds since the epoch, or +1h30m"
+        raise InvalidInput(f"--at: {text!r} — a time such as {allowed}") from error
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,161 @@
+"""The decision log: one JSON object a line, in the order of the ticks.
+
+The first line of every file is a header; each further line is one `Tick` with everything that was seen, so
+that a log can be replayed and gives the same decisions. A line is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from autoscaler.model import InvalidInput, Tick
+
+FORMAT = "speech-autoscaler/decision-log"
+VERSION = 1
+MAX_LINE_BYTES = 4_000_000
+
+_tick = TypeAdapter(Tick)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """When a log file is closed and how many closed ones stay."""
+
+    max_bytes: int = 64_000_000
+    keep: int = 8
+
+
+def _header() -> bytes:
+    return orjson.dumps({"format": FORMAT, "version": VERSION}) + b"\n"
+
+
+def encode(tick: Tick) -> bytes:
+    """One line of the log, with its newline. The same tick gives the same bytes."""
+    return orjson.dumps(tick, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def decode(line: bytes) -> Tick:
+    """The tick of one line.
+
+    Raises:
+        ValidationError: the line is no tick of this format.
+    """
+    return _tick.validate_json(line)
+
+
+class JsonlJournal:
+    """Appends ticks to a file and rotates it. A full disk costs log lines, never a decision.
+
+    Attributes:
+        lost: ticks that could not be written.
+    """
+
+    def __init__(self, path: Path, rotation: Rotation | None = None) -> None:
+        self._path = path
+        self._rotation = rotation or Rotation()
+        self._file = _open(path)
+        self._bytes = os.fstat(self._file).st_size
+        self.lost = 0
+        if not self._bytes:
+            self._write(_header())
+
+    def append(self, tick: Tick) -> None:
+        """Write one tick; what cannot be written is counted and said once a streak."""
+        line = encode(tick)
+        try:
+            if self._bytes + len(line) > self._rotation.max_bytes:
+                self._rotate()
+            self._write(line)
+        except OSError as error:
+            if not self.lost:
+                _log.warning("decision log cannot be written", path=str(self._path), error=str(error))
+            self.lost += 1
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _write(self, data: bytes) -> None:
+        """Append all of it; what was written of a line that does not fit is taken back."""
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+        except OSError:
+            os.ftruncate(self._file, self._bytes)
+            raise
+        self._bytes += written
+
+    def _rotate(self) -> None:
+        """`log` becomes `log.1`, `log.1` becomes `log.2`, and so on; the oldest goes."""
+        for number in range(self._rotation.keep - 1, 0, -1):
+            older = _numbered(self._path, number)
+            if older.exists():
+                older.replace(_numbered(self._path, number + 1))
+        self._path.replace(_numbered(self._path, 1))
+        os.close(self._file)
+        self._file = _open(self._path)
+        self._bytes = 0
+        self._write(_header())
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}")
+
+
+def read(path: Path) -> Iterator[Tick]:
+    """The ticks of a log, oldest first.
+
+    A last line without its newline (a writer that died) is left out.
+
+    Raises:
+        InvalidInput: no such file, another format, or a line that is no tick, with its number.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InvalidInput(
+            f"{path}: {error.strerror} — give a decision log, as `autoscaler replay --journal` writes"
+        ) from error
+    with file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
+            if not line.endswith(b"\n"):
+                if len(line) == MAX_LINE_BYTES:
+                    raise InvalidInput(f"{path}:{number}: a line of over {MAX_LINE_BYTES} bytes is no tick")
+                return
+            if number == 1:
+                _check_header(path, line)
+            else:
+                yield _decoded(path, number, line)
+
+
+def _check_header(path: Path, line: bytes) -> None:
+    try:
+        header = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        header = None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise InvalidInput(f"{path}:1: not a decision log — its first line is {_header().decode().strip()}")
+    if header.get("version") != VERSION:
+        raise InvalidInput(f"{path}:1: version: {header.get('version')} — this program reads version {VERSION}")
+
+
+def _decoded(path: Path, number: int, line: bytes) -> Tick:
+    try:
+        return decode(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"{path}:{number}: {field}: {first['msg']}") from error

@@ -1,0 +1,67 @@
+"""The guard rails: data, mode, pause, bounds."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler.decide import Mode, Rails, decide
+from autoscaler.model import Cause, Fleet, Missing, Observation, Phase, Pod, Problem, Proposal, Signals, Step
+
+DOWN = Problem("received", Missing(Cause.UNREACHABLE, "connection refused"))
+
+
+def fleet(serving: int, standby: int = 0) -> Fleet:
+    phases = [Phase.SERVING] * serving + [Phase.STANDBY] * standby
+    return Fleet(serving + standby, tuple(Pod(f"p{i}", phase, 0.0, 15.0) for i, phase in enumerate(phases)))
+
+
+def wish(serving: int, standby: int = 0) -> Proposal:
+    return Proposal(serving, standby, (Step("rule", serving, standby, "because"),))
+
+
+def seen(has: Fleet, *problems: Problem, paused: bool = False) -> Observation:
+    return Observation(100.0, Signals((), problems), has, paused)
+
+
+@pytest.mark.parametrize(
+    ("proposal", "observation", "mode", "size", "ruled_by"),
+    [
+        pytest.param(wish(6), seen(fleet(4)), Mode.FULL, (6, 0), "rule", id="a wish within the rails rules"),
+        pytest.param(wish(99), seen(fleet(4)), Mode.FULL, (10, 0), "bounds", id="capped at the maximum"),
+        pytest.param(wish(0), seen(fleet(4)), Mode.FULL, (1, 0), "bounds", id="kept at the minimum"),
+        pytest.param(wish(8, 6), seen(fleet(4)), Mode.FULL, (8, 2), "bounds", id="serving comes before standby"),
+        pytest.param(wish(0, 3), seen(fleet(4)), Mode.FULL, (0, 3), "rule", id="standby counts for the minimum"),
+        pytest.param(wish(2), seen(fleet(4), DOWN), Mode.FULL, (4, 0), "data", id="no shrink on missing data"),
+        pytest.param(wish(6), seen(fleet(4), DOWN), Mode.FULL, (6, 0), "rule", id="growth on missing data"),
+        pytest.param(wish(2), seen(fleet(3, 2), DOWN), Mode.FULL, (3, 2), "data", id="missing data keeps standby"),
+        pytest.param(wish(2), seen(fleet(4)), Mode.ASSIST, (4, 0), "mode", id="assist never shrinks"),
+        pytest.param(wish(6), seen(fleet(4)), Mode.ASSIST, (6, 0), "rule", id="assist grows"),
+        pytest.param(wish(9), seen(fleet(4), paused=True), Mode.FULL, (4, 0), "pause", id="a pause holds"),
+        pytest.param(wish(4), seen(fleet(12), paused=True), Mode.FULL, (12, 0), "pause", id="a pause beats the bounds"),
+    ],
+)
+def test_the_wish_passes_the_rails(proposal, observation, mode, size, ruled_by):
+    decision = decide(proposal, observation, Rails(1, 10, mode))
+    assert ((decision.serving, decision.standby), decision.ruled_by) == (size, ruled_by)
+
+
+@given(st.integers(0, 99), st.integers(0, 20), st.integers(0, 30), st.booleans(), st.sampled_from(Mode))
+def test_no_wish_leaves_the_bounds_and_blindness_never_shrinks(serving, standby, has, blind, mode):
+    problems = (DOWN,) if blind else ()
+    decision = decide(wish(serving, standby), seen(fleet(has), *problems), Rails(1, 30, mode))
+    assert 1 <= decision.replicas <= 30
+    assert decision.serving >= 0
+    assert decision.standby >= 0
+    if blind or mode is Mode.ASSIST:
+        assert decision.replicas >= has
+    assert all(step.reason for step in decision.steps)
+
+
+def test_a_policy_whose_steps_contradict_its_wish_is_a_fault():
+    with pytest.raises(ValueError, match="the last step says 3"):
+        decide(Proposal(4, 0, (Step("rule", 3, 0, "because"),)), seen(fleet(1)), Rails(1, 10))
+
+
+def test_impossible_rails_are_refused():
+    with pytest.raises(ValueError, match="0 <= min <= max"):
+        Rails(5, 2)

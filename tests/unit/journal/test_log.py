@@ -1,0 +1,153 @@
+"""The decision log: whole lines, nothing lost but what the disk refuses, read back as written."""
+
+import errno
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler.journal.log import JsonlJournal, Rotation, decode, encode, read
+from autoscaler.model import (
+    Cause,
+    Decision,
+    Fleet,
+    Histogram,
+    InvalidInput,
+    Missing,
+    Observation,
+    Outcome,
+    Phase,
+    Pod,
+    Problem,
+    Relabel,
+    Scale,
+    Scrape,
+    Signals,
+    Step,
+    Tick,
+)
+
+numbers = st.floats(0, 1e12)
+readings = st.one_of(numbers, st.builds(Missing, st.sampled_from(Cause), st.text()))
+scrapes = st.builds(
+    Scrape, numbers, readings, readings, queued=readings, latency=st.builds(Histogram, st.tuples(numbers, numbers))
+)
+signals = st.builds(
+    Signals,
+    st.lists(scrapes, max_size=3).map(tuple),
+    st.lists(st.builds(Problem, st.text(), st.builds(Missing, st.sampled_from(Cause), st.text()))).map(tuple),
+    st.just((0.8, 1.6)),
+)
+pods = st.builds(Pod, st.text(), st.sampled_from(Phase), numbers, st.none() | numbers)
+fleets = st.builds(Fleet, st.integers(0, 99), st.lists(pods, max_size=4).map(tuple), version=st.text())
+decisions = st.builds(
+    Decision,
+    numbers,
+    st.integers(0, 99),
+    st.integers(0, 9),
+    st.lists(st.builds(Step, st.text(), st.integers(0, 9), st.integers(0, 9), st.text())).map(tuple),
+    st.text(),
+    st.dictionaries(st.text(), numbers, max_size=2),
+)
+actions = st.builds(Scale, st.integers(0, 99), st.integers(0, 99), st.text()) | st.builds(
+    Relabel, st.text(), st.text(), st.text(), st.sampled_from(["serving", "standby", "draining"])
+)
+ticks = st.builds(
+    Tick,
+    st.text(),
+    st.builds(Observation, numbers, signals, fleets, st.booleans()),
+    decisions,
+    st.lists(st.builds(Outcome, actions, st.booleans(), st.text())).map(tuple),
+)
+
+BLIND = Tick("tts", Missing(Cause.ABSENT, "deployment not found"), None, ())
+
+
+@given(ticks)
+def test_a_tick_survives_writing_and_reading(tick):
+    assert decode(encode(tick)) == tick
+
+
+@given(ticks)
+def test_the_same_tick_is_the_same_bytes_on_one_line(tick):
+    assert encode(tick) == encode(decode(encode(tick)))
+    assert encode(tick).count(b"\n") == 1
+
+
+def test_a_log_goes_on_where_it_was_left(tmp_path):
+    path = tmp_path / "log.jsonl"
+    for _ in range(2):
+        journal = JsonlJournal(path)
+        journal.append(BLIND)
+        journal.close()
+    assert list(read(path)) == [BLIND, BLIND]
+
+
+def test_rotation_keeps_the_newest_files_each_readable(tmp_path):
+    path = tmp_path / "log.jsonl"
+    journal = JsonlJournal(path, Rotation(max_bytes=3 * len(encode(BLIND)), keep=2))
+    for _ in range(20):
+        journal.append(BLIND)
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert names == ["log.jsonl", "log.jsonl.1", "log.jsonl.2"]
+    assert all(set(list(read(tmp_path / name))) == {BLIND} for name in names)
+    assert journal.lost == 0
+
+
+def test_a_full_disk_costs_lines_never_half_ones(tmp_path, monkeypatch):
+    path = tmp_path / "log.jsonl"
+    journal = JsonlJournal(path)
+    journal.append(BLIND)
+    room = [10, None]  # the next write fits in part, the one after it not at all
+    real_write = os.write
+
+    def full(file, data):
+        if not room or (left := room.pop(0)) is None:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        return real_write(file, data[:left])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        journal.append(BLIND)
+        journal.append(BLIND)
+    journal.append(BLIND)
+    assert journal.lost == 2
+    assert list(read(path)) == [BLIND, BLIND]
+
+
+def test_a_line_that_a_dying_writer_left_is_ignored(tmp_path):
+    path = tmp_path / "log.jsonl"
+    JsonlJournal(path).append(BLIND)
+    with path.open("ab") as file:
+        file.write(encode(BLIND)[:-9])
+    assert list(read(path)) == [BLIND]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", None, id="an empty log has no ticks"),
+        pytest.param(b"hello\n", r"log\.jsonl:1: not a decision log", id="another file"),
+        pytest.param(b'{"a": 1}\n', r"log\.jsonl:1: not a decision log", id="another JSON"),
+        pytest.param(
+            b'{"format":"speech-autoscaler/decision-log","version":9}\n', r":1: version: 9 — .* version 1", id="newer"
+        ),
+        pytest.param(
+            b'{"format":"speech-autoscaler/decision-log","version":1}\n{"target":1}\n', r":2: .*target", id="no tick"
+        ),
+    ],
+)
+def test_a_file_that_is_no_log_is_refused_with_its_line(tmp_path, content, message):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(content)
+    if message is None:
+        assert list(read(path)) == []
+    else:
+        with pytest.raises(InvalidInput, match=message):
+            list(read(path))
+
+
+def test_a_log_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InvalidInput, match=r"nowhere\.jsonl: No such file"):
+        list(read(tmp_path / "nowhere.jsonl"))
