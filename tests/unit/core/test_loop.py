@@ -22,12 +22,15 @@ class CountingPolicy:
         return memory + 1, Proposal(wish, 0, (Step("count", wish, 0, f"asked {memory} times before"),))
 
 
+ONE_POD = Fleet(1, (Pod("p0", Phase.SERVING, 0.0, 0.0),))
+
+
 @dataclass
 class World:
     """All ports in one: scrapes every 5 s, a fleet that obeys."""
 
     time_s: float = 100.0
-    fleet: Fleet | Missing = Fleet(1, (Pod("p0", Phase.SERVING, 0.0, 0.0),))
+    fleet: Fleet | Missing = ONE_POD
     reads: list = field(default_factory=list)
     ticks: list = field(default_factory=list)
 

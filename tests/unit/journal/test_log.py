@@ -91,7 +91,7 @@ def test_rotation_keeps_the_newest_files_each_readable(tmp_path):
         journal.append(BLIND)
     names = sorted(file.name for file in tmp_path.iterdir())
     assert names == ["log.jsonl", "log.jsonl.1", "log.jsonl.2"]
-    assert all(set(list(read(tmp_path / name))) == {BLIND} for name in names)
+    assert all(set(read(tmp_path / name)) == {BLIND} for name in names)
     assert journal.lost == 0
 
 

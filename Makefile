@@ -1,0 +1,67 @@
+# Every target makes the environment it needs; Python 3.11 is all that has to be there.
+PYTHON ?= python3.11
+ifeq ($(shell command -v $(PYTHON)),)
+PYTHON := python3
+endif
+# PyTorch for the development environment. Elsewhere than on a GPU: make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+JOBS ?= 2
+PYTEST_ARGS ?=
+
+PIP = -m pip --quiet --disable-pip-version-check
+DEV := .venv/bin/python
+DEMO := .venv-demo/bin/python
+
+.PHONY: help demo test lint types check bench lock docs table clean
+.DEFAULT_GOAL := help
+
+help: ## What there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+demo: .venv-demo/.ready ## Replay the peers' policies on bundled traffic and write a report
+	.venv-demo/bin/autoscaler compare --policies fixed,hpa,keda,kpa --traces demo --report out/demo.html --out out/demo
+
+test: lint ## All layers of tests, after lint and types
+	$(DEV) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+lint: .venv/.ready ## ruff, mypy, import contracts
+	$(DEV) -m ruff check .
+	$(DEV) -m ruff format --check .
+	$(DEV) -m mypy
+	.venv/bin/lint-imports
+
+bench: .venv/.ready ## Speed of the engine against its references
+	$(DEV) benchmarks/engine.py
+
+table: .venv/.ready ## The peers' table over all recorded traces (hours): docs/comparison.md
+	.venv/bin/autoscaler compare --policies fixed,hpa,keda,kpa --traces all --workloads tts,asr --seeds 1,2,3 \
+	  --jobs $(JOBS) --out out/table --markdown docs/comparison.md
+
+docs: .venv/.ready ## Pages that are made from the code
+	$(DEV) -m autoscaler.spec.reference > docs/policy-reference.md.new && mv docs/policy-reference.md.new docs/policy-reference.md
+
+lock: ## Pin every dependency with its hashes; torch stays out (its builds differ)
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python $(PIP) install uv
+	@mkdir -p locks && echo 'torch ; python_version < "3"' > locks/.override
+	@for name in controller simulations inference dev; do \
+	  case $$name in controller) extras= ;; dev) extras=--all-extras ;; *) extras="--extra $$name" ;; esac; \
+	  .venv-lock/bin/uv pip compile --quiet pyproject.toml $$extras --override locks/.override --python-version 3.11 \
+	    --generate-hashes --no-annotate --no-header --no-emit-index-url --output-file locks/$$name.lock >/dev/null || exit 1; done
+	@rm locks/.override
+
+.venv/.ready: pyproject.toml locks/dev.lock
+	$(PYTHON) -m venv .venv
+	$(DEV) $(PIP) install $(TORCH) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(DEV) $(PIP) install --require-hashes -r locks/dev.lock
+	$(DEV) $(PIP) install --no-deps -e .
+	@touch $@
+
+.venv-demo/.ready: pyproject.toml locks/simulations.lock
+	$(PYTHON) -m venv .venv-demo
+	$(DEMO) $(PIP) install --require-hashes -r locks/simulations.lock
+	$(DEMO) $(PIP) install --no-deps .
+	@touch $@
+
+clean: ## Remove environments and outputs
+	rm -rf .venv .venv-demo .venv-lock out build dist
