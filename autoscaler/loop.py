@@ -58,7 +58,7 @@ def tick(target: Target, ports: Ports, state: State, *, paused: bool = False) ->
         return state
 
     now_s = ports.clock.now_s()
-    signals = ports.signals.read(state.seen_until_s, now_s)
+    signals = ports.signals.read(state.seen_until_s, now_s, fleet)
     seen = Observation(now_s, signals, fleet, paused)
     memory, proposal = target.policy.propose(state.memory, seen)
     decision = decide(proposal, seen, target.rails)

@@ -17,9 +17,10 @@ class Clock(Protocol):
 class SignalSource(Protocol):
     """Reads what the service says of itself."""
 
-    def read(self, after_s: float, until_s: float) -> Signals:
-        """Scrapes with `after_s < at_s <= until_s`, oldest first.
+    def read(self, after_s: float, until_s: float, fleet: Fleet) -> Signals:
+        """Scrapes with `after_s < at_s <= until_s`, oldest first, summed over the pods of the target.
 
+        `fleet` says which pods should be heard of: one that serves and is silent makes a scrape partial.
         Never raises for a source that fails: what could not be read stands in `problems`.
         """
 

@@ -57,7 +57,7 @@ class World:
 class Source:
     world: World
 
-    def read(self, after_s, until_s):
+    def read(self, after_s, until_s, fleet):
         self.world.reads.append((after_s, until_s))
         times = [t for t in range(0, 1000, 5) if after_s < t <= until_s]
         return Signals(tuple(Scrape(float(t), received=float(t)) for t in times))
