@@ -1,0 +1,1 @@
+"""The rule of the HorizontalPodAutoscaler, Kubernetes v1.36."""

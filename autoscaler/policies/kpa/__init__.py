@@ -1,0 +1,1 @@
+"""The rule of Knative's pod autoscaler (KPA)."""
