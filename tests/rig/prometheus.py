@@ -1,0 +1,98 @@
+"""A real Prometheus on loopback that scrapes what a file names."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from rig import programs
+from rig.processes import Late, Process, free_ports, start, wait_for
+
+_ATTEMPTS = 3
+
+
+@dataclass
+class PrometheusServer:
+    """A Prometheus with its data folder; it can be ended and started again on the same address."""
+
+    program: Path
+    folder: Path
+    port: int
+    process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where its API is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> bool:
+        """Start it and wait until it is ready; False if it ended by itself."""
+        self.process = process = start(
+            self.program,
+            [
+                f"--config.file={self.folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={self.folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+                "--log.level=warn",
+            ],
+            self.folder / "prometheus.log",
+        )
+        wait_for("Prometheus is ready", lambda: _answers(f"{self.url}/-/ready") or not process.alive)
+        return process.alive
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process:
+            self.process.stop()
+            self.process = None
+
+    def scrape(self, targets: Mapping[str, Mapping[str, str]]) -> None:
+        """Scrape these addresses, each with its labels, from now on (re-read within a second)."""
+        groups = [{"targets": [address], "labels": dict(labels)} for address, labels in targets.items()]
+        new = self.folder / "targets.new"
+        new.write_text(json.dumps(groups))
+        new.rename(self.folder / "targets.json")
+
+    def query(self, promql: str) -> list[dict]:
+        """The series of an instant query."""
+        address = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': promql})}"
+        with urllib.request.urlopen(address, timeout=5) as response:
+            return json.load(response)["data"]["result"]
+
+
+@contextmanager
+def prometheus_server(version: str, folder: Path, scrape_s: float = 1.0) -> Iterator[PrometheusServer]:
+    """Start Prometheus "2" or "3"; ended with the block.
+
+    Raises:
+        programs.Absent: this machine does not have it.
+        Late: it did not come up.
+    """
+    interval = f"{round(scrape_s * 1000)}ms"
+    job = {"job_name": "pods", "file_sd_configs": [{"files": [str(folder / "targets.json")]}]}
+    timing = {"scrape_interval": interval, "scrape_timeout": interval}
+    (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": timing, "scrape_configs": [job]}))
+    for _ in range(_ATTEMPTS):
+        server = PrometheusServer(programs.prometheus(version), folder, free_ports(1)[0])
+        server.scrape({})
+        try:
+            if server.start():
+                yield server
+                return
+        finally:
+            server.stop()
+    raise Late(f"Prometheus did not come up:\n{(folder / 'prometheus.log').read_text()[-2000:]}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
