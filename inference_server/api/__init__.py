@@ -1,0 +1,1 @@
+"""HTTP: routes, errors in OpenAI's form, connections, the process that listens."""

@@ -1,0 +1,92 @@
+"""The process that listens: start, signals, drain, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import uvicorn
+
+from inference_server.api.app import make_app
+from inference_server.api.connections import ConnectionLimits, bounded_protocol
+from inference_server.api.service import AnyService
+
+_BACKLOG = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class DrainLimits:
+    """How the process ends after SIGTERM.
+
+    Attributes:
+        delay_s: goes on accepting for so long, while the pod leaves the Service everywhere; answers close connections.
+        timeout_s: then finishes what is inside, for at most so long.
+    """
+
+    delay_s: float = 3.0
+    timeout_s: float = 60.0
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield  # signals are ours: a drain begins with going on
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        OSError: the address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def serve(service: AnyService, listener: socket.socket, connections: ConnectionLimits, drain: DrainLimits) -> int:
+    """Load, serve until SIGTERM or SIGINT, drain. Returns the exit code: 0, or 1 when the model could not be loaded."""
+    return asyncio.run(_serve(service, listener, connections, drain))
+
+
+async def _serve(
+    service: AnyService, listener: socket.socket, connections: ConnectionLimits, drain: DrainLimits
+) -> int:
+    lifecycle = service.lifecycle
+    server = _Server(
+        uvicorn.Config(
+            make_app(service),
+            http=bounded_protocol(connections, lambda: lifecycle.draining),
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=int(drain.timeout_s),
+        )
+    )
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    def begin_drain() -> None:
+        if not lifecycle.draining:
+            lifecycle.drain()
+            loop.call_later(drain.delay_s, stop)
+
+    loop.add_signal_handler(signal.SIGTERM, begin_drain)
+    loop.add_signal_handler(signal.SIGINT, stop)
+    service.load_in_background(on_failure=lambda: loop.call_soon_threadsafe(stop))
+    await server.serve(sockets=[listener])
+    return 1 if lifecycle.state == "failed" else 0

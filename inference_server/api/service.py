@@ -1,0 +1,84 @@
+"""Everything that the routes share: one engine with its scheduler, metrics and life cycle."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from inference_server import __version__
+from inference_server.engines.engine import Engine, Piece
+from inference_server.serving.lifecycle import Lifecycle
+from inference_server.serving.scheduler import AdmissionLimits, Scheduler
+from inference_server.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+P = TypeVar("P", bound=Piece)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """Bounds of one request.
+
+    Attributes:
+        max_body_bytes: of the HTTP body.
+        deadline_s: time from arrival to result; a client may ask for less.
+        hang_after_s: a batch that runs longer means that the model hangs: `/healthz` fails, the kubelet restarts.
+    """
+
+    max_body_bytes: int = 32 << 20
+    deadline_s: float = 30.0
+    hang_after_s: float = 120.0
+
+
+class Service(Generic[P, R]):
+    """One model, ready to be offered."""
+
+    def __init__(
+        self,
+        engine: Engine[P, R],
+        metrics: Metrics,
+        lifecycle: Lifecycle,
+        admission: AdmissionLimits | None = None,
+        limits: RequestLimits | None = None,
+    ) -> None:
+        self.engine = engine
+        self.metrics = metrics
+        self.lifecycle = lifecycle
+        self.limits = limits or RequestLimits()
+        self.scheduler: Scheduler[P, R] = Scheduler(engine, admission or AdmissionLimits(), metrics)
+        build = {"version": __version__, "model": engine.model, "device": engine.device}
+        metrics.watch(lifecycle, self.scheduler.load, build)
+
+    def load(self) -> None:
+        """Load the model and begin to serve; blocks.
+
+        Raises:
+            Exception: whatever the engine raised; the life cycle then says `failed`.
+        """
+        try:
+            self.engine.load(self.lifecycle.phase)
+        except BaseException:
+            self.lifecycle.fail()
+            raise
+        self.scheduler.start()
+        self.lifecycle.loaded()
+
+    def load_in_background(self, on_failure: Callable[[], object]) -> None:
+        """Load in a thread of its own, so that `/healthz` and `/metrics` answer meanwhile."""
+
+        def run() -> None:
+            try:
+                self.load()
+            except Exception:
+                logger.exception("the model could not be loaded")
+                on_failure()
+
+        threading.Thread(target=run, name="load", daemon=True).start()
+
+
+AnyService = Service[Any, Any]

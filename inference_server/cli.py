@@ -1,0 +1,95 @@
+"""`inference-server`: the command line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from inference_server import __version__
+from inference_server.errors import InvalidOption
+
+app = typer.Typer(
+    name="inference-server",
+    help="Speech inference over HTTP and queues, with the metrics that scale it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"auto_envvar_prefix": "INFERENCE_SERVER"},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def serve(  # noqa: PLR0917 typer calls it by name
+    engine: Annotated[str, typer.Option(help="Which engine: sleeper.")],
+    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="KEY=VALUE for the engine.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Also serve /metrics here, from a thread of its own.", min=0, max=65535)
+    ] = None,
+    service_name: Annotated[str | None, typer.Option(help="Label `service` of the metrics; default: engine.")] = None,
+    objective_s: Annotated[list[float] | None, typer.Option(help="Latency objectives: histogram edges.")] = None,
+    max_in_flight: Annotated[int, typer.Option(help="Requests inside at the same time.", min=1)] = 256,
+    max_wait_s: Annotated[float, typer.Option(help="Refuse what is expected to wait longer.", min=0)] = 10.0,
+    deadline_s: Annotated[float, typer.Option(help="Arrival to result.", min=0.001)] = 30.0,
+    hang_after_s: Annotated[float, typer.Option(help="A longer batch fails /healthz.", min=0.001)] = 120.0,
+    max_connection_requests: Annotated[int, typer.Option(help="Then the connection is closed.", min=1)] = 100,
+    max_connection_age_s: Annotated[float, typer.Option(help="Then the connection is closed.", min=0)] = 60.0,
+    drain_delay_s: Annotated[float, typer.Option(help="After SIGTERM go on accepting for so long.", min=0)] = 3.0,
+    drain_timeout_s: Annotated[float, typer.Option(help="Then finish within this time.", min=1)] = 60.0,
+) -> None:
+    """Serve one engine over HTTP. Prints the address on stdout once it listens."""
+    from prometheus_client import start_http_server
+
+    from inference_server.api.connections import ConnectionLimits
+    from inference_server.api.process import DrainLimits, bind
+    from inference_server.api.process import serve as run
+    from inference_server.api.service import RequestLimits, Service
+    from inference_server.engines.registry import make_engine
+    from inference_server.serving.lifecycle import Lifecycle, process_started_s
+    from inference_server.serving.scheduler import AdmissionLimits
+    from inference_server.telemetry.metrics import Metrics
+
+    lifecycle = Lifecycle(process_started_s())
+    made = make_engine(engine, option or [])
+    metrics = Metrics(service_name or engine, objective_s or ())
+    service = Service(
+        made,
+        metrics,
+        lifecycle,
+        AdmissionLimits(max_in_flight, max_wait_s),
+        RequestLimits(deadline_s=deadline_s, hang_after_s=hang_after_s),
+    )
+    if metrics_port is not None:
+        start_http_server(metrics_port, host, metrics.registry)
+    listener = bind(host, port)
+    typer.echo(f"http://{host}:{listener.getsockname()[1]}")
+    sys.stdout.flush()
+    limits = ConnectionLimits(max_connection_requests, max_connection_age_s)
+    raise typer.Exit(run(service, listener, limits, DrainLimits(drain_delay_s, drain_timeout_s)))
+
+
+def main() -> None:
+    """Entry point; bad options end with exit code 2."""
+    try:
+        app()
+    except InvalidOption as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        sys.exit(2)

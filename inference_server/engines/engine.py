@@ -1,0 +1,80 @@
+"""What the server asks of a model, and what a model may ask of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from math import inf
+from typing import Literal, Protocol, TypeVar
+
+Kind = Literal["recognition", "synthesis", "sleep"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """Which pieces may be computed together.
+
+    Attributes:
+        max_pieces: the most pieces in one batch.
+        max_padded_cost: the most that pieces x longest piece may come to; a single longer piece still runs, alone.
+        edges: upper edges of the length buckets, ascending; a batch never spans two.
+            Beyond the last edge a piece runs alone.
+    """
+
+    max_pieces: int = 1
+    max_padded_cost: float = inf
+    edges: tuple[float, ...] = ()
+
+
+class Piece(Protocol):
+    """What one call of the model works on: a clip, a sentence, a nap."""
+
+    @property
+    def cost(self) -> float:
+        """Work in the engine's unit: seconds of audio, characters, seconds of sleep. Finite, above 0."""
+
+    @property
+    def group(self) -> Hashable:
+        """Pieces of different groups never share a batch: their options differ."""
+
+
+PieceT_contra = TypeVar("PieceT_contra", bound=Piece, contravariant=True)
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class Phases(Protocol):
+    """Times the phases of a start."""
+
+    def __call__(self, name: str) -> AbstractContextManager[None]:
+        """Everything inside the returned context belongs to phase `name`."""
+
+
+class Engine(Protocol[PieceT_contra, ResultT_co]):
+    """One model. The server calls `load` once and then `run`, from at most `slots` threads at a time."""
+
+    @property
+    def kind(self) -> Kind:
+        """Which routes the server offers."""
+
+    @property
+    def model(self) -> str:
+        """The name clients see in `/v1/models`."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes: `cpu`, `cuda:0`, or `none`."""
+
+    @property
+    def slots(self) -> int:
+        """Batches that may run at the same time."""
+
+    @property
+    def batching(self) -> BatchLimits:
+        """What may be computed together."""
+
+    def load(self, phase: Phases) -> None:
+        """Load and warm up; ready when it returns. Any exception ends the process."""
+
+    def run(self, batch: Sequence[PieceT_contra]) -> Sequence[ResultT_co]:
+        """One result for each piece, in order. The batch keeps within `batching` and is of one group."""

@@ -1,0 +1,141 @@
+"""The whole process with the sleeper: start, overload, drain, crash, hang."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+SLEEPER = ("--engine", "sleeper")
+
+
+def test_a_start_reports_its_phases_and_then_serves(start_server) -> None:
+    server = start_server(*SLEEPER, "-o", "load_s=0.3", "-o", "service_s=0.01")
+    assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 200
+    server.wait_ready()
+    assert httpx.post(f"{server.url}/v1/sleep", timeout=10).json() == {"service_s": 0.01}
+    cold_start_s = server.metric("speech_ready_time_seconds") - server.metric("speech_process_start_time_seconds")
+    phases_s = server.metric("speech_model_load_phase_seconds")
+    assert phases_s >= 0.3
+    assert phases_s == pytest.approx(cold_start_s, abs=1.0)
+
+
+def test_metrics_have_a_port_of_their_own_too(start_server, unused_tcp_port) -> None:
+    server = start_server(*SLEEPER, "--metrics-port", str(unused_tcp_port))
+    server.wait_ready()
+    page = httpx.get(f"http://127.0.0.1:{unused_tcp_port}/metrics", timeout=10).text
+    assert 'speech_model_ready{service="sleeper"} 1.0' in page
+
+
+async def closed_loop(url: str, stop: asyncio.Event, statuses: list[int]) -> None:
+    """A client with one persistent connection that opens a new one only when told to close."""
+    async with httpx.AsyncClient(timeout=30, limits=httpx.Limits(max_connections=1)) as http:
+        while not stop.is_set():
+            statuses.append((await http.post(f"{url}/v1/sleep")).status_code)
+
+
+async def test_sigterm_under_load_fails_no_request(start_server) -> None:
+    server = start_server(*SLEEPER, "-o", "service_s=0.02", "-o", "slots=4", "--drain-delay-s", "1")
+    server.wait_ready()
+    stop, statuses = asyncio.Event(), []
+    clients = [asyncio.create_task(closed_loop(server.url, stop, statuses)) for _ in range(8)]
+    async with asyncio.timeout(30):
+        while len(statuses) < 50:
+            await asyncio.sleep(0.01)
+        server.process.send_signal(signal.SIGTERM)
+        async with httpx.AsyncClient() as http:
+            while (await http.get(f"{server.url}/readyz")).json() != {"status": "draining"}:
+                await asyncio.sleep(0.01)
+        before = len(statuses)
+        while len(statuses) < before + 20:  # still answered: the pod has not left the Service yet
+            await asyncio.sleep(0.01)
+        stop.set()  # the Service no longer sends
+        await asyncio.gather(*clients)
+        assert await asyncio.to_thread(server.process.wait, 20) == 0
+    assert set(statuses) == {200}
+
+
+async def test_what_is_inside_when_the_listener_closes_is_still_answered(start_server) -> None:
+    server = start_server(*SLEEPER, "-o", "service_s=1.5", "--drain-delay-s", "0")
+    server.wait_ready()
+    async with httpx.AsyncClient(timeout=30) as http:
+        waiting = [asyncio.create_task(http.post(f"{server.url}/v1/sleep")) for _ in range(2)]
+        while server.metric("speech_requests_in_flight") < 2:
+            await asyncio.sleep(0.01)
+        server.process.send_signal(signal.SIGTERM)
+        answers = await asyncio.gather(*waiting)
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert await asyncio.to_thread(server.process.wait, 20) == 0
+
+
+async def test_at_twice_capacity_what_is_accepted_is_answered_in_time_and_the_rest_told_to_wait(start_server) -> None:
+    """Capacity 2 / 0.02 s = 100 requests/s; the offered wait is 0.2 s."""
+    server = start_server(*SLEEPER, "-o", "service_s=0.02", "-o", "slots=2", "--max-wait-s", "0.2")
+    server.wait_ready()
+    taken: list[tuple[int, float, str | None]] = []
+
+    async def ask(http: httpx.AsyncClient) -> None:
+        begun_s = time.perf_counter()
+        answer = await http.post(f"{server.url}/v1/sleep")
+        taken.append((answer.status_code, time.perf_counter() - begun_s, answer.headers.get("retry-after")))
+
+    limits = httpx.Limits(max_connections=500)
+    async with httpx.AsyncClient(timeout=30, limits=limits) as http, asyncio.TaskGroup() as group:
+        for _ in range(600):
+            group.create_task(ask(http))
+            await asyncio.sleep(0.005)
+    accepted_s = sorted(latency_s for status, latency_s, _ in taken if status == 200)
+    refused = [retry for status, _, retry in taken if status == 503]
+    assert len(accepted_s) + len(refused) == 600
+    assert len(refused) > 100
+    assert all(retry is not None and int(retry) >= 1 for retry in refused)
+    assert accepted_s[len(accepted_s) // 2] < 1.0
+    received = server.metric("speech_requests_received_total")
+    assert received == server.metric("speech_requests_completed_total") + server.metric(
+        "speech_requests_rejected_total"
+    )
+
+
+def test_a_crash_while_loading_ends_the_process(start_server) -> None:
+    server = start_server(*SLEEPER, "-o", "crash_at_load=true")
+    assert server.process.wait(30) == 70
+
+
+def test_a_crash_in_service_ends_the_process(start_server) -> None:
+    server = start_server(*SLEEPER, "-o", "service_s=0.001", "-o", "crash_at=2")
+    server.wait_ready()
+    assert httpx.post(f"{server.url}/v1/sleep", timeout=10).status_code == 200
+    with pytest.raises(httpx.TransportError):
+        httpx.post(f"{server.url}/v1/sleep", timeout=10)
+    assert server.process.wait(30) == 70
+
+
+def test_a_hang_in_service_fails_the_liveness_probe(start_server) -> None:
+    server = start_server(*SLEEPER, "-o", "hang_at=1", "--hang-after-s", "0.2", "--deadline-s", "0.5")
+    server.wait_ready()
+    assert httpx.post(f"{server.url}/v1/sleep", timeout=10).status_code == 504
+    assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 503
+
+
+def test_bad_options_end_with_exit_code_2_and_name_what_is_allowed() -> None:
+    command = [sys.executable, "-c", "from inference_server.cli import main; main()", "serve", "--engine", "sleeper"]
+    ended = subprocess.run([*command, "-o", "naps=1"], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "service_s" in ended.stderr
+
+
+def test_the_sleeper_needs_neither_torch_nor_numpy_nor_the_rest_of_the_inference_extra() -> None:
+    probe = (
+        "import sys, inference_server.api.process, inference_server.telemetry.metrics\n"
+        "from inference_server.engines.registry import make_engine\n"
+        "make_engine('sleeper', [])\n"
+        "heavy = {'torch', 'numpy', 'funasr', 'soundfile', 'soxr', 'transformers', 'httpx', 'minio', 'jwt'}\n"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
