@@ -1,0 +1,102 @@
+"""Which metric feeds which signal, and the selector that reads all of them at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""What Kubernetes draws names from (apimachinery, util/rand)."""
+_CUT = 58
+"""A generated name is cut here before its last five letters (apiserver, storage/names)."""
+
+
+class Kind(StrEnum):
+    """What a metric is, and how the values of several pods become one."""
+
+    COUNTER = "counter"
+    """Grows; increases are summed."""
+    HISTOGRAM = "histogram"
+    """Buckets that grow; increases are summed, edge by edge. The metric is the one that ends in `_bucket`."""
+    SUM = "sum"
+    """A gauge, summed."""
+    MEAN = "mean"
+    """A gauge, averaged over the pods."""
+    MAX = "max"
+    """A gauge whose highest value counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of an exporter."""
+
+    signal: str
+    """The field of `Scrape` that it feeds."""
+    name: str
+    kind: Kind
+    factor: float = 1.0
+    """Brings the value to the signal's unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Metrics that carry the same labels, so that one query reads them for any number of targets."""
+
+    name: str
+    metrics: tuple[Metric, ...]
+    pod_label: str = "pod"
+    namespace_label: str = "namespace"
+
+    def selector(self, namespaces: Collection[str], pods: Collection[str]) -> str:
+        """An instant selector of all these metrics of pods whose names match one of the patterns."""
+        names = "|".join(metric.name for metric in self.metrics)
+        spaces = "|".join(map(re.escape, sorted(namespaces)))
+        return (
+            f"{{__name__=~{_quoted(names)},"
+            f"{self.namespace_label}=~{_quoted(spaces)},{self.pod_label}=~{_quoted('|'.join(sorted(pods)))}}}"
+        )
+
+
+SPEECH = Exporter(
+    "speech",
+    (
+        Metric("received", "speech_requests_received_total", Kind.COUNTER),
+        Metric("completed", "speech_requests_completed_total", Kind.COUNTER),
+        Metric("left", "speech_requests_rejected_total", Kind.COUNTER),
+        Metric("service_s", "speech_service_seconds_sum", Kind.COUNTER),
+        Metric("concurrency_s", "speech_queue_integral_seconds_total", Kind.COUNTER),
+        Metric("queued", "speech_queue_depth", Kind.SUM),
+        Metric("in_flight", "speech_requests_in_flight", Kind.SUM),
+        Metric("busy", "speech_slots_busy", Kind.SUM),
+        Metric("oldest_wait_s", "speech_queue_seconds_waiting", Kind.MAX),
+        Metric("service", "speech_service_seconds_bucket", Kind.HISTOGRAM),
+        Metric("latency", "speech_request_duration_seconds_bucket", Kind.HISTOGRAM),
+    ),
+)
+"""What `inference_server` exports."""
+
+DCGM = Exporter(
+    "dcgm",
+    (Metric("gpu_use_ratio", "DCGM_FI_DEV_GPU_UTIL", Kind.MEAN, factor=0.01),),
+    pod_label="exported_pod",
+    namespace_label="exported_namespace",
+)
+"""NVIDIA's exporter behind a scrape that keeps its own labels apart, which is the default."""
+
+
+def pods_of_deployment(name: str) -> str:
+    """The pattern of the names that pods of a Deployment have, and pods of no other Deployment.
+
+    A pod is called after its ReplicaSet (Deployment and a hash of up to ten letters) and five letters more.
+    """
+    stem = re.escape(name)
+    if len(name) + len("-0123456789-") <= _CUT:
+        return f"{stem}-[{_ALPHABET}]{{1,10}}-[{_ALPHABET}]{{5}}"
+    return f"{re.escape(name[:_CUT])}.*[{_ALPHABET}]{{5}}"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
