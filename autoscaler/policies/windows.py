@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
+from typing import cast
 
 from autoscaler.model import Cause, Histogram, InvalidInput, Missing, Reading, Scrape, Signals
 
@@ -40,6 +41,11 @@ class Signal(StrEnum):
     """Share of time with work on the GPU, 0 to 1, mean over pods and samples."""
     LATENCY_P99 = "latency-p99"
     """99 % quantile of the time from arrival to answer, in seconds."""
+
+    @property
+    def is_mean(self) -> bool:
+        """A figure that does not add up over the pods."""
+        return self in {Signal.GPU, Signal.LATENCY_P99}
 
 
 _COUNTERS = {
@@ -121,7 +127,7 @@ class Windowed:
         first = bisect_left(scrapes, newest.at_s - self.window_s - JITTER_S, key=_AT_S)
         gauge = _GAUGES.get(self.signal)
         if gauge is not None:
-            return _scaled(_mean([gauge(scrape) for scrape in scrapes[first:]]), self.factor)
+            return _scaled(_mean(tuple(map(gauge, scrapes[first:]))), self.factor)
         base = scrapes[min(first, len(scrapes) - 2)]
         if base is newest:
             return Missing(Cause.ABSENT, "scraped only once so far")
@@ -175,13 +181,10 @@ def _slope(before: Reading, after: Reading, seconds: float, factor: float) -> Re
     return increase / seconds * factor
 
 
-def _mean(samples: list[Reading]) -> Reading:
-    total = 0.0
-    for sample in samples:
-        if isinstance(sample, Missing):
-            return sample
-        total += sample
-    return total / len(samples)
+def _mean(samples: tuple[Reading, ...]) -> Reading:
+    if Missing in set(map(type, samples)):
+        return next(sample for sample in samples if isinstance(sample, Missing))
+    return sum(cast("tuple[float, ...]", samples)) / len(samples)
 
 
 def _scaled(reading: Reading, factor: float) -> Reading:

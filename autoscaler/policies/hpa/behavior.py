@@ -7,7 +7,6 @@ kin WithBehaviors).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from autoscaler.model import Step
@@ -21,8 +20,10 @@ Mark = tuple[float, int]
 class HpaState:
     """All that an HPA carries from sync to sync."""
 
-    recommendations: tuple[Mark, ...] = ()
-    """Proposals before any limit, oldest first; those no window reaches are dropped."""
+    highs: tuple[Mark, ...] = ()
+    """Proposals before any limit that a down window may still recall, oldest and largest first."""
+    lows: tuple[Mark, ...] = ()
+    """The same for an up window, oldest and smallest first."""
     ups: tuple[Mark, ...] = ()
     """Sizes of increases."""
     downs: tuple[Mark, ...] = ()
@@ -43,6 +44,17 @@ def limit(
     if settings.behavior is None:
         return _limit_plainly(settings, state, current, wanted, now_s)
     return _limit_by_behavior(settings, settings.behavior, state, current, wanted, now_s=now_s)
+
+
+def remember(state: HpaState, wanted: int, now_s: float) -> HpaState:
+    """Add a proposal; older ones that it outdoes can never rule again and are dropped."""
+    highs, lows = state.highs, state.lows
+    while highs and highs[-1][1] <= wanted:
+        highs = highs[:-1]
+    while lows and lows[-1][1] >= wanted:
+        lows = lows[:-1]
+    mark = (now_s, wanted)
+    return HpaState((*highs, mark), (*lows, mark), state.ups, state.downs, True, state.scaled_to_zero)
 
 
 def note_rescale(settings: HpaSettings, state: HpaState, current: int, desired: int, now_s: float) -> HpaState:
@@ -68,10 +80,13 @@ def _limit_plainly(
 ) -> tuple[HpaState, int, list[Step]]:
     """The largest proposal of the window; at most twice the size, or 4."""
     window_s = settings.downscale_stabilization_s
-    recalled = tuple(mark for mark in state.recommendations if mark[0] >= now_s - window_s)
-    state = replace(state, recommendations=(*recalled, (now_s, wanted)))
+    since_s = now_s - window_s
+    highs = state.highs
+    while highs and highs[0][0] < since_s:
+        highs = highs[1:]
+    state = remember(replace(state, highs=highs, lows=()), wanted, now_s)
     steps: list[Step] = []
-    size = max(wanted, max((mark[1] for mark in recalled), default=wanted))
+    size = state.highs[0][1]
     if size != wanted:
         steps.append(Step("hpa window", size, 0, f"the largest proposal of the last {window_s} s was {size}"))
     fastest = max(2 * current, 4)
@@ -90,10 +105,10 @@ def _limit_by_behavior(
 ) -> tuple[HpaState, int, list[Step]]:
     up, down = behavior.up, behavior.down
     steps: list[Step] = []
-    size = _stabilised(steps, behavior, state.recommendations, current, wanted, now_s=now_s)
-    longest_s = max(up.stabilization_s, down.stabilization_s)
-    recalled = _newer(state.recommendations, now_s - longest_s)
-    state = replace(state, recommendations=(*recalled, (now_s, wanted)))
+    highs = _newer(state.highs, now_s - down.stabilization_s)
+    lows = _newer(state.lows, now_s - up.stabilization_s)
+    state = remember(replace(state, highs=highs, lows=lows), wanted, now_s)
+    size = _stabilised(steps, behavior, state, current, wanted)
     if size > current:
         top = max(_up_limit(up, state, current, now_s), current)
         if size > min(settings.max_replicas, top):
@@ -113,17 +128,15 @@ def _limit_by_behavior(
     return state, size, steps
 
 
-def _stabilised(
-    steps: list[Step], behavior: Behavior, recalled: tuple[Mark, ...], current: int, wanted: int, *, now_s: float
-) -> int:
+def _stabilised(steps: list[Step], behavior: Behavior, state: HpaState, current: int, wanted: int) -> int:
     """Keep the size unless every proposal of the window agrees that it is too small, or too large."""
-    up_s, down_s = behavior.up.stabilization_s, behavior.down.stabilization_s
-    low = min(wanted, min((n for at_s, n in recalled if at_s > now_s - up_s), default=wanted))
-    high = max(wanted, max((n for at_s, n in recalled if at_s > now_s - down_s), default=wanted))
+    low, high = state.lows[0][1], state.highs[0][1]
     size = min(max(current, low), high)
-    if size != wanted:
-        window_s, word = (up_s, "smallest") if wanted > size else (down_s, "largest")
-        held = f"held at {size} by the {word} proposal of the last {window_s} s"
+    if wanted > size:
+        held = f"held at {size} by the smallest proposal of the last {behavior.up.stabilization_s} s"
+        steps.append(Step("hpa window", size, 0, held))
+    elif wanted < size:
+        held = f"held at {size} by the largest proposal of the last {behavior.down.stabilization_s} s"
         steps.append(Step("hpa window", size, 0, held))
     return size
 
@@ -162,8 +175,10 @@ def _shrunk(rule: Limit, base: int) -> int:
     return int(base * (1.0 - rule.value / 100.0))
 
 
-def _newer(marks: Iterable[Mark], since_s: float) -> tuple[Mark, ...]:
-    return tuple(mark for mark in marks if mark[0] > since_s)
+def _newer(marks: tuple[Mark, ...], since_s: float) -> tuple[Mark, ...]:
+    while marks and marks[0][0] <= since_s:
+        marks = marks[1:]
+    return marks
 
 
 def _described(rules: Rules) -> str:

@@ -6,10 +6,9 @@ Source: Kubernetes v1.36, pkg/controller/podautoscaler/horizontal.go (reconcileA
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from autoscaler.model import Step
-from autoscaler.policies.hpa.behavior import HpaState, limit, note_rescale
+from autoscaler.policies.hpa.behavior import HpaState, limit, note_rescale, remember
 from autoscaler.policies.hpa.metrics import Band, Failed, MetricValue, Target, largest, propose
 from autoscaler.policies.hpa.settings import HpaSettings
 
@@ -38,7 +37,7 @@ def sync(
     """
     current = target.current
     if not state.begun:
-        state = replace(state, begun=True, recommendations=((now_s, current),))
+        state = remember(state, current, now_s)
     if asks_metrics(settings, state, current):
         state, desired, steps = _by_metrics(settings, state, target, values, now_s)
     else:
