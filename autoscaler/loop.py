@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoscaler.decide import Rails, decide
-from autoscaler.model import Missing, Observation, Tick
+from autoscaler.model import Fit, Fitted, Missing, Observation, Tick
 from autoscaler.plan import plan
 from autoscaler.policies.policy import AnyPolicy
-from autoscaler.ports import Actuator, Clock, FleetSource, Journal, SignalSource
+from autoscaler.ports import Actuator, Clock, FleetSource, Journal, SignalSource, Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,22 @@ class Target:
     rails: Rails
 
 
+class Immediate:
+    """Learns at once and hands the model over at the next tick: for simulations, where time stands still meanwhile."""
+
+    def __init__(self) -> None:
+        self._done: Fitted | None = None
+
+    def submit(self, fit: Fit) -> None:
+        """Run the job now."""
+        self._done = fit.job()
+
+    def finished(self) -> Fitted | None:
+        """The model of the last job, once."""
+        done, self._done = self._done, None
+        return done
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The world, as one target sees it."""
@@ -30,6 +46,7 @@ class Ports:
     fleet: FleetSource
     actuator: Actuator
     journal: Journal
+    trainer: Trainer = field(default_factory=Immediate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +76,10 @@ def tick(target: Target, ports: Ports, state: State, *, paused: bool = False) ->
 
     now_s = ports.clock.now_s()
     signals = ports.signals.read(state.seen_until_s, now_s, fleet)
-    seen = Observation(now_s, signals, fleet, paused)
+    seen = Observation(now_s, signals, fleet, paused, ports.trainer.finished())
     memory, proposal = target.policy.propose(state.memory, seen)
+    if proposal.fit is not None:
+        ports.trainer.submit(proposal.fit)
     decision = decide(proposal, seen, target.rails)
     outcomes = ports.actuator.apply(plan(decision, fleet))
     ports.journal.append(Tick(target.name, seen, decision, outcomes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from autoscaler.model import Action, Fleet, Missing, Outcome, Signals, Tick
+from autoscaler.model import Action, Fit, Fitted, Fleet, Missing, Outcome, Signals, Tick
 
 
 class Clock(Protocol):
@@ -37,6 +37,16 @@ class Actuator(Protocol):
 
     def apply(self, actions: tuple[Action, ...]) -> tuple[Outcome, ...]:
         """Carry out the actions in order; one outcome for each. Never raises for a write that fails."""
+
+
+class Trainer(Protocol):
+    """Learns beside the loop, so that no tick waits for a model."""
+
+    def submit(self, fit: Fit) -> None:
+        """Begin a job; one that has not begun yet is replaced."""
+
+    def finished(self) -> Fitted | None:
+        """What was finished since the last call. A job that failed gives nothing: the last good model stays."""
 
 
 class Journal(Protocol):

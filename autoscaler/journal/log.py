@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from autoscaler.model import InvalidInput, Tick
+from autoscaler.model import Fitted, InvalidInput, Observation, Tick
 
 FORMAT = "speech-autoscaler/decision-log"
 VERSION = 1
@@ -38,7 +38,13 @@ def _header() -> bytes:
 
 
 def encode(tick: Tick) -> bytes:
-    """One line of the log, with its newline. The same tick gives the same bytes."""
+    """One line of the log, with its newline. The same tick gives the same bytes.
+
+    Of a model that was adopted only the digest is kept: a replay learns it again.
+    """
+    seen = tick.seen
+    if isinstance(seen, Observation) and seen.fitted is not None:
+        tick = replace(tick, seen=replace(seen, fitted=Fitted(seen.fitted.digest, None)))
     return orjson.dumps(tick, option=orjson.OPT_APPEND_NEWLINE)
 
 

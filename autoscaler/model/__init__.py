@@ -3,6 +3,8 @@
 from autoscaler.model.decision import (
     Action,
     Decision,
+    Fit,
+    Fitted,
     Observation,
     Outcome,
     Proposal,
@@ -13,6 +15,7 @@ from autoscaler.model.decision import (
 )
 from autoscaler.model.errors import InvalidInput, MissingExtra, Unreachable
 from autoscaler.model.fleet import Fleet, Phase, Pod
+from autoscaler.model.history import History
 from autoscaler.model.signals import (
     NOT_EXPORTED,
     Cause,
@@ -31,8 +34,11 @@ __all__ = [
     "Cause",
     "ColdStart",
     "Decision",
+    "Fit",
+    "Fitted",
     "Fleet",
     "Histogram",
+    "History",
     "InvalidInput",
     "Missing",
     "MissingExtra",

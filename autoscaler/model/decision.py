@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from autoscaler.model.fleet import Fleet
 from autoscaler.model.signals import Missing, Signals
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a policy has learned; handed over at a tick, named in the log."""
+
+    digest: str
+    model: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A policy's request to learn, to be run beside the loop on values that nobody else changes."""
+
+    job: Callable[[], Fitted | None]
+    """Gives None where there is too little to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +35,8 @@ class Observation:
     signals: Signals
     fleet: Fleet
     paused: bool = False
+    fitted: Fitted | None = None
+    """A model that was finished since the last tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +58,8 @@ class Proposal:
     steps: tuple[Step, ...]
     insight: Mapping[str, float] = field(default_factory=dict)
     """Figures worth keeping beside the reasons: forecast quantiles, lead time, price."""
+    fit: Fit | None = None
+    """A model to be learned beside the loop."""
 
 
 @dataclass(frozen=True, slots=True)

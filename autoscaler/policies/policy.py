@@ -25,7 +25,7 @@ class Policy(Protocol[Memory]):
         """How far before the first tick the policy wants to see scrapes."""
 
     def start(self) -> Memory:
-        """The memory of a policy that has seen nothing."""
+        """The memory before the first tick."""
 
     def propose(self, memory: Memory, seen: Observation) -> tuple[Memory, Proposal]:
         """The wish for this tick and the memory for the next one."""
