@@ -1,0 +1,192 @@
+"""The signal source over a Prometheus that is played here."""
+
+import re
+from dataclasses import dataclass, field
+
+import pytest
+
+from autoscaler.model import Cause, Fleet, Histogram, InvalidInput, Missing, Phase, Pod, Problem, Unreachable
+from autoscaler.prometheus.client import Answer, Series
+from autoscaler.prometheus.metrics import DCGM, SPEECH
+from autoscaler.prometheus.source import PrometheusSignals, Wanted
+
+POD = "tts-7d9f8c6b5-x2x4z"
+FLEET = Fleet(1, (Pod(POD, Phase.SERVING, 0.0, 0.0),))
+_RANGE = re.compile(r"\[(\d+)ms\]$")
+
+
+@dataclass
+class Played:
+    """Answers range selectors from samples; its present is set by hand."""
+
+    series: list = field(default_factory=list)
+    now_s: float = 0.0
+    fault: Exception | None = None
+    warnings: tuple = ()
+    asked: list = field(default_factory=list)
+
+    def query(self, promql, at_s=None):
+        self.asked.append((promql, at_s))
+        if self.fault:
+            raise self.fault
+        end_s = self.now_s if at_s is None else at_s
+        start_s = end_s - int(_RANGE.search(promql)[1]) / 1000
+        inside = [
+            Series(s.labels, tuple(p for p in s.samples if start_s < p[0] <= end_s))
+            for s in self.series
+            if s.labels["__name__"] in promql
+        ]
+        return Answer(tuple(s for s in inside if s.samples), self.warnings)
+
+
+def series(name, points, **labels):
+    return Series({"__name__": name, "pod": POD, "namespace": "voice", **labels}, tuple(points))
+
+
+def every_5_s(until_s, value):
+    return [(float(t), float(value(t))) for t in range(0, until_s + 1, 5)]
+
+
+def received(until_s, rate_rps=2.0):
+    return series("speech_requests_received_total", every_5_s(until_s, lambda t: rate_rps * t))
+
+
+def source(played, **wanted):
+    wanted = {"exporters": (SPEECH,), "scrape_interval_s": 5.0} | wanted
+    return PrometheusSignals(played, Wanted("voice", "tts", **wanted), monotonic=lambda: 0.0)
+
+
+def test_the_first_read_looks_back_so_that_a_window_is_there_at_once():
+    signals = source(Played([received(100)], now_s=102.0)).read(42.0, 102.0, FLEET)
+    assert [scrape.at_s for scrape in signals.scrapes] == [45.0 + 5 * i for i in range(12)]
+    assert signals.scrapes[-1].received - signals.scrapes[0].received == 2.0 * 55
+    assert signals.problems == ()
+
+
+def test_later_reads_bring_what_is_new_on_the_same_scale():
+    played = Played([received(200)], now_s=101.0)
+    reader = source(played)
+    first = reader.read(41.0, 101.0, FLEET)
+    played.now_s = 106.0
+    later = reader.read(first.scrapes[-1].at_s, 106.0, FLEET)
+    assert [scrape.at_s for scrape in later.scrapes] == [105.0]
+    assert later.scrapes[0].received - first.scrapes[-1].received == 10.0
+
+
+def test_one_query_reads_all_metrics():
+    played = Played([received(20)], now_s=21.0)
+    source(played).read(1.0, 21.0, FLEET)
+    assert len(played.asked) == 1
+
+
+def test_idle_is_idle():
+    signals = source(Played([received(60, rate_rps=0.0)], now_s=61.0)).read(1.0, 61.0, FLEET)
+    assert signals.problems == ()
+    assert {scrape.received for scrape in signals.scrapes} == {0.0}
+
+
+def test_what_is_not_exported_is_absent_and_no_problem():
+    [*_, scrape] = source(Played([received(60)], now_s=61.0)).read(1.0, 61.0, FLEET).scrapes
+    assert isinstance(scrape.queued, Missing)
+    assert isinstance(scrape.latency, Missing)
+
+
+def buckets(name, *edges):
+    return [series(name, every_5_s(60, lambda t, e=edge: t * e[1]), le=edge[0]) for edge in edges]
+
+
+def test_histograms_have_the_edges_that_both_share():
+    played = Played(
+        [
+            received(60),
+            *buckets("speech_request_duration_seconds_bucket", ("0.5", 1), ("0.8", 2), ("1.5", 3), ("+Inf", 4)),
+            *buckets("speech_service_seconds_bucket", ("0.5", 1), ("0.8", 3), ("+Inf", 4)),
+        ],
+        now_s=61.0,
+    )
+    signals = source(played, objective_s=0.8).read(1.0, 61.0, FLEET)
+    first, *_, last = signals.scrapes
+    assert signals.edges_s == (0.5, 0.8)
+    assert last.latency == Histogram((60.0, 120.0, 240.0))
+    assert last.late - first.late == (4 - 2) * (last.at_s - first.at_s)
+
+
+def test_gpu_use_comes_from_its_own_exporter():
+    gpu = Series(
+        {"__name__": "DCGM_FI_DEV_GPU_UTIL", "exported_pod": POD, "exported_namespace": "voice"}, ((50.0, 40.0),)
+    )
+    played = Played([received(60), gpu], now_s=61.0)
+    signals = source(played, exporters=(SPEECH, DCGM)).read(1.0, 61.0, FLEET)
+    assert signals.scrapes[-1].gpu_use_ratio == pytest.approx(0.4)
+    assert len(played.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        pytest.param(Unreachable("prometheus: no answer in time"), Cause.UNREACHABLE, id="down"),
+        pytest.param(InvalidInput("refused the query"), Cause.UNREACHABLE, id="refused"),
+    ],
+)
+def test_a_source_that_fails_says_so_and_goes_on_when_it_is_back(fault, cause):
+    played = Played([received(200)], now_s=61.0)
+    reader = source(played)
+    before = reader.read(1.0, 61.0, FLEET).scrapes[-1]
+    played.fault, played.now_s = fault, 100.0
+    failed = reader.read(before.at_s, 100.0, FLEET)
+    assert failed.scrapes == ()
+    assert failed.problems == (Problem("received", Missing(cause, str(fault))),)
+    played.fault, played.now_s = None, 121.0
+    back = reader.read(before.at_s, 121.0, FLEET)
+    assert back.problems == ()
+    assert [scrape.at_s for scrape in back.scrapes] == [65.0 + 5 * i for i in range(12)]
+    assert back.scrapes[-1].received - before.received == 2.0 * (120 - 60)
+
+
+def test_old_samples_are_stale():
+    signals = source(Played([received(60)], now_s=100.0)).read(40.0, 100.0, FLEET)
+    [problem] = signals.problems
+    assert (problem.signal, problem.missing.cause) == ("received", Cause.STALE)
+    assert "40 s old" in problem.missing.detail
+
+
+def test_no_series_is_absent_and_never_0():
+    signals = source(Played(now_s=100.0)).read(40.0, 100.0, FLEET)
+    assert signals.scrapes == ()
+    assert [problem.missing.cause for problem in signals.problems] == [Cause.ABSENT]
+
+
+def test_warnings_make_a_scrape_partial():
+    signals = source(Played([received(60)], now_s=61.0, warnings=("a store is down",))).read(1.0, 61.0, FLEET)
+    assert "partial answer: a store is down" in str(signals.problems[0])
+    assert signals.scrapes
+
+
+def test_a_long_past_is_read_in_pieces_without_a_gap():
+    played = Played([received(3600)], now_s=3601.0)
+    signals = source(played).read(1.0, 3601.0, FLEET)
+    assert [scrape.at_s for scrape in signals.scrapes] == [5.0 * i for i in range(1, 721)]
+    assert len(played.asked) == 7
+
+
+def test_catching_up_ends_in_time_and_goes_on_with_the_next_read():
+    played = Played([received(3600)], now_s=3601.0)
+    times_s = iter(range(0, 1000, 6))
+    reader = PrometheusSignals(
+        played, Wanted("voice", "tts", (SPEECH,), scrape_interval_s=5.0), monotonic=lambda: float(next(times_s))
+    )
+    seen, after_s = [], 1.0
+    for _ in range(5):
+        signals = reader.read(after_s, 3601.0, FLEET)
+        seen += [scrape.at_s for scrape in signals.scrapes]
+        after_s = seen[-1]
+    assert seen == [5.0 * i for i in range(1, 721)]
+
+
+def test_an_empty_past_is_not_asked_for_again_and_again():
+    played = Played(now_s=7200.0)
+    reader = source(played)
+    reader.read(0.0, 7200.0, FLEET)
+    played.asked.clear()
+    reader.read(0.0, 7205.0, FLEET)
+    assert len(played.asked) == 1
