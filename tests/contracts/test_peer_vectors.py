@@ -22,6 +22,17 @@ from autoscaler.policies.hpa.pods import Patience, PodState, Sample, group
 from autoscaler.policies.hpa.quantity import milli
 from autoscaler.policies.hpa.rule import sync
 from autoscaler.policies.hpa.settings import HpaSettings, MetricKind, MetricSpec
+from autoscaler.policies.keda.fallback import Size
+from autoscaler.policies.keda.rule import KedaState, poll, sync_hpa
+from autoscaler.policies.keda.scalers import Answer, PrometheusAnswer, QueueAnswer, TopicAnswer, Unanswered
+from autoscaler.policies.keda.settings import (
+    KedaSettings,
+    PrometheusTrigger,
+    RabbitTrigger,
+    ResourceTrigger,
+    Switches,
+    Trigger,
+)
 
 BUNDLED = sorted((Path(__file__).parent / "vectors").glob("*.json.gz"))
 EXPECTED = ("desired", "decider", "ebc", "state")
@@ -112,4 +123,41 @@ def metric_value(
     return group(pods, samples, resource, patience, now_s)
 
 
-PLAYERS = {"hpa": play_hpa}
+def play_keda(case: Case) -> Iterator[Decided]:
+    policy = dict(case["policy"])
+    annotations, created_at_s = policy.pop("annotations", {}), policy.pop("createdAt", 0.0)
+    settings = KedaSettings.from_api(policy, annotations)
+    switches = settings.switches
+    state = KedaState.new(settings, created_at_s)
+    for step in case["steps"]:
+        observed, current = step["observed"], step["current"]
+        if "annotations" in observed:
+            switches = Switches.from_annotations(observed["annotations"])
+        ready = observed.get("ready", current)
+        answers = [answer(*both, current) for both in zip(settings.triggers, observed["triggers"], strict=True)]
+        if step["actor"] == "operator":
+            decided = poll(settings, switches, state, Size(current, ready), answers, now_s=step["t"])
+        else:
+            target = Target(current, current, ready, current)
+            decided = sync_hpa(settings, switches, state, target, answers, now_s=step["t"])
+        state, desired, steps = decided
+        assert steps[-1].serving == desired, "the last step carries the result"
+        yield {"desired": desired, "why": "; ".join(s.reason for s in steps)}
+
+
+def answer(trigger: Trigger, seen: Case, current: int) -> Answer:
+    if seen.get("error"):
+        return Unanswered("the query failed")
+    if isinstance(trigger, ResourceTrigger):
+        pods = [PodState(f"p{i}", started_at_s=-3600, requests={trigger.resource: 1000}) for i in range(current)]
+        samples = {pod.name: Sample(milli(seen["perPod"]), 0.0) for pod in pods}
+        return group(pods, samples, trigger.resource, Patience(300, 30), 0.0)
+    if isinstance(trigger, PrometheusTrigger):
+        value = seen.get("value")
+        return PrometheusAnswer(None if value is None else float(value), empty=seen.get("empty", False))
+    if isinstance(trigger, RabbitTrigger):
+        return QueueAnswer(seen["messages"], seen["publishRate"], seen["deliverGetRate"])
+    return TopicAnswer(tuple((committed, end) for committed, end in seen["partitions"]))
+
+
+PLAYERS = {"hpa": play_hpa, "keda": play_keda}

@@ -5,10 +5,11 @@ Defaults: kedacore/keda, apis/keda/v1alpha1/scaledobject_types.go and pkg/scaler
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from autoscaler.policies.fields import FALSE_WORDS, Fields
 from autoscaler.policies.hpa.settings import (
@@ -19,9 +20,8 @@ from autoscaler.policies.hpa.settings import (
     Select,
     TargetKind,
     read_behavior,
+    read_milli,
 )
-
-Operation = Literal["sum", "avg", "max"]
 
 
 class RabbitMode(StrEnum):
@@ -208,10 +208,17 @@ class KedaSettings:
         )
 
 
+def written_milli(value: float) -> int:
+    """A value as KEDA writes it: three decimals; nothing for NaN, infinite and negative ones."""
+    if not 0.0 <= value < math.inf:
+        return 0
+    return int(f"{value:.3f}".replace(".", ""))
+
+
 def _metric(trigger: Trigger) -> MetricSpec:
     if isinstance(trigger, ResourceTrigger):
         return MetricSpec(MetricKind.RESOURCE, trigger.resource, trigger.target_kind, trigger.threshold)
-    return MetricSpec(MetricKind.EXTERNAL, trigger.name, trigger.target_kind, round(trigger.threshold * 1000))
+    return MetricSpec(MetricKind.EXTERNAL, trigger.name, trigger.target_kind, written_milli(trigger.threshold))
 
 
 def _with_pauses(behavior: Behavior | None, switches: Switches) -> Behavior | None:
@@ -317,4 +324,6 @@ def _read_kafka(fields: Fields, name: str, target_kind: TargetKind) -> KafkaTrig
 def _read_resource(fields: Fields, name: str, resource: str, target_kind: TargetKind) -> ResourceTrigger:
     if "value" not in fields:
         fields.fault("value", "required")
-    return ResourceTrigger(name, resource, fields.integer("value", 80, low=1), target_kind)
+    utilization = target_kind is TargetKind.UTILIZATION
+    threshold = fields.integer("value", 80, low=1) if utilization else read_milli(fields, "value")
+    return ResourceTrigger(name, resource, threshold, target_kind)
