@@ -1,1 +1,1 @@
-"""Terminal table, HTML page, JSON."""
+"""Results for people and programs: terminal tables, Markdown, JSON, and one self-contained HTML page."""

@@ -1,0 +1,22 @@
+"""Results as JSON. The same results give the same bytes: sorted keys, no time of writing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from simulations.report.summary import Cell, Standing
+from simulations.result import Figures
+
+_STABLE = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+
+
+def replay_json(figures: Figures) -> bytes:
+    """One replay as one object; what is not a number is null."""
+    return orjson.dumps(figures, option=_STABLE)
+
+
+def comparison_json(figures: Sequence[Figures], table: Sequence[Cell], standings: Sequence[Standing]) -> bytes:
+    """`replays`: every single one; `cells`: means over seeds; `standings`: means over counted traces."""
+    return orjson.dumps({"replays": figures, "cells": table, "standings": standings}, option=_STABLE)

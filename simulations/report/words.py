@@ -1,0 +1,90 @@
+"""Numbers and sentences of the reports: one wording for terminal, Markdown and page."""
+
+from __future__ import annotations
+
+import math
+
+from autoscaler.model import Workload
+from simulations.report.summary import Standing
+from simulations.result import Figures
+
+NOTHING = "–"
+"""Stands where there is no number."""
+
+
+def percent(ratio: float) -> str:
+    """`0.42 %`; a share too small to print is not printed as zero."""
+    if math.isnan(ratio):
+        return NOTHING
+    if 0 < ratio < 0.00005:
+        return "<0.01 %"
+    return f"{100 * ratio:.2f} %" if ratio < 0.1 else f"{100 * ratio:.1f} %"
+
+
+def share(ratio: float) -> str:
+    """`99 %` or `99.9 %`, as an objective states it."""
+    return f"{100 * ratio:.6g} %"
+
+
+def seconds(value_s: float) -> str:
+    """`210 ms`, `0.83 s`, `30.0 s`."""
+    if math.isnan(value_s):
+        return NOTHING
+    if value_s < 0.1:
+        return f"{1000 * value_s:.0f} ms"
+    return f"{value_s:.2f} s" if value_s < 10 else f"{value_s:.1f} s"
+
+
+def times(ratio: float | None) -> str:
+    """`1.35×`: cost over the reference."""
+    return NOTHING if ratio is None or math.isnan(ratio) else f"{ratio:.2f}×"
+
+
+def hours(pod_hours: float | None) -> str:
+    """`18.2`, or more digits where there are few hours."""
+    if pod_hours is None or math.isnan(pod_hours):
+        return NOTHING
+    return f"{pod_hours:.2f}" if pod_hours < 10 else f"{pod_hours:,.1f}"
+
+
+def whole(number: float) -> str:
+    """`1,234`."""
+    return f"{number:,.0f}"
+
+
+def objective(workload: Workload) -> str:
+    """`99 % within 0.8 s`."""
+    return f"{share(workload.objective_share)} within {workload.objective_s:g} s"
+
+
+def met(missed_ratio: float, workload: Workload) -> bool:
+    """Whether the share of requests that missed is within what the objective allows."""
+    return missed_ratio <= allowed(workload)
+
+
+def allowed(workload: Workload) -> float:
+    """Share of requests that may miss; rounded, so that 99 % leaves exactly 1 %."""
+    return round(1 - workload.objective_share, 12)
+
+
+def replay_headline(figures: Figures, workload: Workload) -> str:
+    """The result of one replay in a sentence."""
+    verb = "met" if met(figures.missed_ratio, workload) else "did not meet"
+    cost = f"{hours(figures.pod_hours)} pod-hours"
+    if figures.cost_ratio is not None:
+        cost += f", {times(figures.cost_ratio)} the clairvoyant reference"
+    return f"{figures.policy} {verb} {objective(workload)}: missed {percent(figures.missed_ratio)}; {cost}."
+
+
+def comparison_headline(standings: tuple[Standing, ...], workload: Workload) -> str:
+    """The result of a comparison under one workload and routing: who kept most traces, and at what cost."""
+    best = min(standings, key=_rank)
+    others = f", the best of {len(standings)} policies" if len(standings) > 1 else ""
+    kept = f"{best.policy} kept {best.kept} of {best.traces} traces within {share(allowed(workload))} missed"
+    if best.cost_ratio is None:
+        return f"{kept}{others}, with {hours(best.pod_hours)} pod-hours a trace."
+    return f"{kept}{others}, at {times(best.cost_ratio)} the clairvoyant reference."
+
+
+def _rank(standing: Standing) -> tuple[int, float]:
+    return -standing.kept, standing.pod_hours if standing.cost_ratio is None else standing.cost_ratio
