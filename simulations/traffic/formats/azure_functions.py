@@ -1,0 +1,61 @@
+"""Azure Functions Invocation Trace 2019: calls per minute of a day, one function a line (Azure/AzurePublicDataset).
+
+A file is a day; several files are days in the order of their names (`invocations_per_function_md.anon.d01.csv`, …).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from autoscaler.model import InvalidInput
+from simulations.traffic.bins import rebin
+from simulations.traffic.formats.format import LINES, Format, Head, ReadOptions, recorded
+from simulations.traffic.rows import Floats, Tally
+from simulations.traffic.table import Column, table
+from simulations.traffic.trace import Trace
+
+OWNER = ("HashOwner", "HashApp", "HashFunction", "Trigger")
+MINUTES = tuple(str(minute) for minute in range(1, 1441))
+
+
+def _recognises(head: Head) -> bool:
+    return set(OWNER) <= head.columns
+
+
+def _read(paths: Sequence[Path], options: ReadOptions) -> Trace:
+    days = sorted(paths, key=lambda path: path.name)
+    function = options.function
+    recording = recorded(
+        days, options, format=AZURE_FUNCTIONS.name, function=function or "all, added up", files=str(len(days))
+    )
+    counts = np.concatenate([_day(path, function, recording.tally) for path in days])
+    labels = {**recording.labels, **recording.tally.verdict()}
+    if function and not counts.any():
+        raise InvalidInput(f"{recording.name}: function {function!r} has no calls in {len(days)} files")
+    trace = Trace(recording.name, 60.0, counts, labels=labels)
+    return trace if options.bin_s is None else rebin(trace, options.bin_s)
+
+
+def _day(path: Path, function: str | None, tally: Tally) -> Floats:
+    """Calls in each minute of one day, of one function or of all."""
+    total = np.zeros(len(MINUTES))
+    columns = [Column("HashFunction", pa.string()), *(Column(minute, pa.float64()) for minute in MINUTES)]
+    for rows in table(path, columns, tally):
+        names, *minutes = rows.columns
+        counts = np.stack(minutes)
+        bad = ~(np.isfinite(counts) & (counts >= 0))
+        if bad.any():
+            minute, row = np.argwhere(bad)[0]
+            value = f"{MINUTES[minute]}: {counts[minute, row]:g}"
+            raise InvalidInput(f"{rows.at(row)}: {value} — allowed is a finite number, 0 or more")
+        total += counts[:, names == function].sum(axis=1) if function else counts.sum(axis=1)
+    return total
+
+
+AZURE_FUNCTIONS = Format(
+    "azure-functions", "HashOwner,HashApp,HashFunction,Trigger,1,2,…,1440", _recognises, _read, LINES | {"function"}
+)
