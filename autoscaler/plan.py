@@ -15,7 +15,7 @@ def plan(decision: Decision, fleet: Fleet) -> tuple[Action, ...]:
     """Actions that bring the fleet to the decision; at most one scale write and one patch a pod."""
     actions: list[Action] = [*_promotions(decision, fleet), *_gatings(decision, fleet)]
     if decision.replicas != fleet.replicas:
-        actions.append(Scale(decision.replicas, fleet.replicas, fleet.version))
+        actions.append(Scale(decision.replicas, fleet.replicas, fleet.version, fleet.uid, fleet.revision))
     return tuple(actions)
 
 

@@ -88,6 +88,10 @@ class Scale:
     was: int
     version: str
     """The version the decision was made on; a write to another version must be refused."""
+    uid: str = ""
+    """The Deployment that was decided on; empty in simulation, as is `revision`."""
+    revision: str = ""
+    """Its newest template. After a conflict, a Deployment with the same uid, size and template may be tried again."""
     kind: Literal["scale"] = "scale"
 
 

@@ -1,0 +1,87 @@
+"""The Kubernetes API as this package uses it: bounded in time, never retried below, answers as plain objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from autoscaler.model import InvalidInput, Unreachable
+
+MERGE_PATCH = "application/merge-patch+json"
+FIELD_MANAGER = "speech-autoscaler"
+_IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class RefusedError(Exception):
+    """The API server answered and said no.
+
+    Attributes:
+        status: HTTP status code.
+        message: what the server said.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+        self.message = message
+
+
+def connect(kubeconfig: Path | None = None) -> client.ApiClient:
+    """A client for a kubeconfig file, or for the cluster this process runs in.
+
+    Raises:
+        InvalidInput: the file is missing or unusable, or this process runs in no cluster.
+    """
+    settings = client.Configuration()
+    try:
+        if kubeconfig is None:
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        else:
+            config.load_kube_config(str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError) as error:
+        where = kubeconfig or "no --kubeconfig, and not in a cluster"
+        raise InvalidInput(f"{where}: {error}") from error
+    settings.retries = False  # a write must not be sent twice; the tick tries again, knowingly
+    return client.ApiClient(settings)
+
+
+def own_namespace(kubeconfig: Path | None = None) -> str:
+    """The namespace of the kubeconfig's context or of this process's pod, else `default`."""
+    if kubeconfig is not None:
+        _, context = config.list_kube_config_contexts(str(kubeconfig))  # type: ignore[no-untyped-call]
+        return str(context["context"].get("namespace", "default"))
+    return _IN_CLUSTER_NAMESPACE.read_text().strip() if _IN_CLUSTER_NAMESPACE.exists() else "default"
+
+
+def answer(call: Callable[..., Any], *arguments: Any, timeout_s: float, **options: Any) -> Any:  # noqa: ANN401
+    """What a method of a generated API class answers, parsed.
+
+    The generated models are left aside: they validate and copy every field of thousands of pods.
+
+    Raises:
+        RefusedError: the server refused (404, 409, 403, 422, 429, 5xx …).
+        Unreachable: no answer in time.
+    """
+    try:
+        response = call(*arguments, _preload_content=False, _request_timeout=timeout_s, **options)
+        return orjson.loads(response.data)
+    except ApiException as error:
+        if not error.status:
+            raise Unreachable(f"API server: {error.reason}") from error
+        raise RefusedError(error.status, _message(error)) from error
+    except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError, OSError) as error:
+        raise Unreachable(f"API server: {error}") from error
+
+
+def _message(error: ApiException) -> str:
+    try:
+        said: Mapping[str, Any] = orjson.loads(error.body or b"")
+    except orjson.JSONDecodeError:
+        return str(error.reason)
+    return str(said.get("message", error.reason))

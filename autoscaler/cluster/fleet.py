@@ -1,0 +1,48 @@
+"""The pods of one Deployment, read from the API server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubernetes import client
+
+from autoscaler.cluster.api import RefusedError, answer
+from autoscaler.cluster.objects import Object, fleet_of, selector_of
+from autoscaler.model import Cause, Fleet, Missing, Unreachable
+
+
+class ClusterFleet:
+    """FleetSource that asks at each read.
+
+    The Deployment is read before what belongs to it: a decision is conditional on the oldest of the three.
+    """
+
+    def __init__(self, api: client.ApiClient, namespace: str, deployment: str, timeout_s: float = 3.0) -> None:
+        self._apps = client.AppsV1Api(api)
+        self._core = client.CoreV1Api(api)
+        self._namespace = namespace
+        self._deployment = deployment
+        self._timeout_s = timeout_s
+
+    def read(self) -> Fleet | Missing:
+        """See `FleetSource`."""
+        try:
+            return self._read()
+        except RefusedError as error:
+            cause = Cause.ABSENT if error.status == 404 else Cause.UNREACHABLE
+            return Missing(cause, f"API server: {error.message}")
+        except Unreachable as error:
+            return Missing(Cause.UNREACHABLE, str(error))
+
+    def _read(self) -> Fleet:
+        deployment: Object = answer(
+            self._apps.read_namespaced_deployment, self._deployment, self._namespace, timeout_s=self._timeout_s
+        )
+        selector = selector_of(deployment)
+        replica_sets = self._list(self._apps.list_namespaced_replica_set, selector)
+        pods = self._list(self._core.list_namespaced_pod, selector)
+        return fleet_of(deployment, replica_sets, pods)
+
+    def _list(self, call: Any, selector: str) -> list[Object]:  # noqa: ANN401 — a generated method
+        found: list[Object] = answer(call, self._namespace, label_selector=selector, timeout_s=self._timeout_s)["items"]
+        return found

@@ -1,0 +1,202 @@
+"""From API objects to a fleet: who belongs to it, in which phase, and whether a rollout is under way."""
+
+import copy
+
+import pytest
+
+from autoscaler.cluster.objects import fleet_of, newest_revision, pod_of, selector_of
+from autoscaler.model import Phase
+
+CREATED, LOADED = "2026-11-21T10:00:00Z", "2026-11-21T10:00:17Z"
+CREATED_S = 1795255200.0
+
+
+def owner(uid, kind="ReplicaSet"):
+    return [{"kind": kind, "uid": uid, "controller": True}]
+
+
+def deployment(replicas=2, *, paused=False, conditions=(), reported=2):
+    return {
+        "metadata": {"uid": "d", "resourceVersion": "77", "name": "tts"},
+        "spec": {"replicas": replicas, "paused": paused, "selector": {"matchLabels": {"app": "tts"}}},
+        "status": {"replicas": reported, "conditions": list(conditions)},
+    }
+
+
+def replica_set(template, replicas, revision, owner_uid="d"):
+    return {
+        "metadata": {
+            "uid": f"rs-{template}",
+            "creationTimestamp": CREATED,
+            "labels": {"pod-template-hash": template},
+            "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+            "ownerReferences": owner(owner_uid, "Deployment"),
+        },
+        "status": {"replicas": replicas},
+    }
+
+
+def pod(name="p", template="new", *, ready=True, role=None, deleted=False, phase="Running", waiting=None, reason=None):
+    labels = {"app": "tts", "pod-template-hash": template}
+    made = {
+        "metadata": {
+            "name": name,
+            "uid": f"uid-{name}",
+            "resourceVersion": "5",
+            "creationTimestamp": CREATED,
+            "labels": labels | ({"autoscaling.speech/role": role} if role else {}),
+            "ownerReferences": owner(f"rs-{template}"),
+        },
+        "status": {
+            "phase": phase,
+            "conditions": [
+                {"type": "Ready", "status": str(ready), "lastTransitionTime": LOADED},
+                {"type": "PodScheduled", "status": "True"} | ({"reason": reason} if reason else {}),
+            ],
+            "containerStatuses": [{"state": {"waiting": {"reason": waiting}} if waiting else {"running": {}}}],
+        },
+    }
+    if deleted:
+        made["metadata"]["deletionTimestamp"] = LOADED
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "phase", "gated"),
+    [
+        pytest.param(pod(), Phase.SERVING, False, id="Ready, no role: new pods serve though no controller lives"),
+        pytest.param(pod(role="serving"), Phase.SERVING, False, id="Ready and serving"),
+        pytest.param(pod(role="standby"), Phase.STANDBY, True, id="Ready and standby"),
+        pytest.param(pod(ready=False), Phase.STARTING, False, id="not Ready"),
+        pytest.param(pod(ready=False, role="standby"), Phase.STARTING, True, id="gated while it loads"),
+        pytest.param(pod(role="draining"), Phase.DRAINING, False, id="draining by label"),
+        pytest.param(pod(deleted=True), Phase.DRAINING, False, id="being deleted, still Ready"),
+        pytest.param(pod(deleted=True, role="standby"), Phase.DRAINING, True, id="a standby that is being deleted"),
+        pytest.param(pod(deleted=True, ready=False), Phase.DRAINING, False, id="being deleted before it was Ready"),
+    ],
+)
+def test_phases(made, phase, gated):
+    seen = pod_of(made)
+    assert (seen.phase, seen.gated) == (phase, gated)
+
+
+def test_times_uid_version_and_template():
+    seen = pod_of(pod("a"))
+    assert (seen.ordered_at_s, seen.loaded_at_s) == (CREATED_S, CREATED_S + 17)
+    assert (seen.uid, seen.version, seen.revision) == ("uid-a", "5", "new")
+    assert pod_of(pod(ready=False)).loaded_at_s is None
+
+
+def test_a_pod_without_any_status_yet_is_starting():
+    bare = pod()
+    bare["status"] = {"phase": "Pending"}
+    assert pod_of(bare).phase is Phase.STARTING
+
+
+@pytest.mark.parametrize(
+    ("made", "stuck"),
+    [
+        pytest.param(pod(ready=False), False, id="loading"),
+        pytest.param(pod(ready=False, waiting="ContainerCreating"), False, id="container being created"),
+        pytest.param(pod(ready=False, waiting="CrashLoopBackOff"), True, id="crash loop"),
+        pytest.param(pod(ready=False, waiting="ImagePullBackOff"), True, id="image cannot be pulled"),
+        pytest.param(pod(ready=False, reason="Unschedulable"), True, id="no GPU left"),
+        pytest.param(pod(ready=True, waiting="CrashLoopBackOff"), False, id="Ready all the same"),
+    ],
+)
+def test_starts_that_will_not_end(made, stuck):
+    assert pod_of(made).stuck is stuck
+
+
+def test_a_failing_init_container_is_stuck_too():
+    made = pod(ready=False)
+    made["status"]["initContainerStatuses"] = [{"state": {"waiting": {"reason": "ErrImagePull"}}}]
+    assert pod_of(made).stuck
+
+
+SETS = [replica_set("old", 0, 1), replica_set("new", 2, 2)]
+
+
+def test_the_fleet_is_told_by_owners_and_not_by_labels():
+    foreign = pod("foreign", "foreign")
+    orphan = pod("orphan")
+    del orphan["metadata"]["ownerReferences"]
+    sets = [*SETS, replica_set("foreign", 1, 9, owner_uid="another")]
+    fleet = fleet_of(deployment(), sets, [pod("a"), foreign, orphan, pod("b", "old")])
+    assert [each.name for each in fleet.pods] == ["a", "b"]
+    assert fleet.revision == "new"
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
+def test_pods_that_ended_hold_no_gpu(phase):
+    assert fleet_of(deployment(), SETS, [pod(phase=phase, ready=False)]).pods == ()
+
+
+def test_what_the_deployment_says():
+    fleet = fleet_of(deployment(replicas=3, reported=2), SETS, [])
+    assert (fleet.replicas, fleet.reported, fleet.uid, fleet.version) == (3, 2, "d", "77")
+
+
+def test_a_fresh_deployment_has_no_status():
+    bare = deployment()
+    bare["status"] = {}
+    fleet = fleet_of(bare, [], [])
+    assert (fleet.reported, fleet.revision, fleet.rolling_out) == (0, "", False)
+
+
+LATE = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+
+
+@pytest.mark.parametrize(
+    ("made", "old_pods", "rolling"),
+    [
+        pytest.param(deployment(), 0, False, id="one template"),
+        pytest.param(deployment(replicas=9, reported=2), 0, False, id="growing is no rollout"),
+        pytest.param(deployment(), 1, True, id="pods of the old template live"),
+        pytest.param(deployment(conditions=[LATE]), 1, False, id="past its progress deadline"),
+        pytest.param(deployment(paused=True), 1, False, id="paused half-way"),
+    ],
+)
+def test_rollouts(made, old_pods, rolling):
+    assert fleet_of(made, [replica_set("old", old_pods, 1), replica_set("new", 2, 2)], []).rolling_out is rolling
+
+
+def test_an_undone_rollout_makes_the_old_template_the_newest():
+    assert newest_revision([replica_set("first", 2, 3), replica_set("second", 0, 2)]) == "first"
+
+
+def test_pods_come_in_the_order_in_which_they_were_ordered():
+    late = pod("a")
+    late["metadata"]["creationTimestamp"] = LOADED
+    pods = [late, pod("c"), pod("b")]
+    assert [each.name for each in fleet_of(deployment(), SETS, pods).pods] == ["b", "c", "a"]
+    assert fleet_of(deployment(), SETS, pods) == fleet_of(deployment(), SETS, pods[::-1])
+
+
+def test_nothing_is_changed_in_what_was_read():
+    read = [deployment(), SETS, [pod()]]
+    kept = copy.deepcopy(read)
+    fleet_of(*read)
+    assert read == kept
+
+
+@pytest.mark.parametrize(
+    ("selector", "query"),
+    [
+        pytest.param({"matchLabels": {"b": "2", "a": "1"}}, "a=1,b=2", id="labels"),
+        pytest.param(
+            {
+                "matchExpressions": [
+                    {"key": "a", "operator": "In", "values": ["x", "y"]},
+                    {"key": "b", "operator": "NotIn", "values": ["z"]},
+                    {"key": "c", "operator": "Exists"},
+                    {"key": "d", "operator": "DoesNotExist"},
+                ]
+            },
+            "a in (x,y),b notin (z),c,!d",
+            id="expressions",
+        ),
+    ],
+)
+def test_selectors(selector, query):
+    assert selector_of({"spec": {"selector": selector}}) == query
