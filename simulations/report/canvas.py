@@ -13,6 +13,15 @@ LEFT_BORDER_PX = 58
 """The same for all plots over time, so that their times stand above each other."""
 
 
+POLICY_COLOURS = 8
+"""Colours that the style sheet has for policies; further policies begin again."""
+
+
+def policy_role(number: int) -> str:
+    """The colour of the policy with this number."""
+    return f"policy-{number % POLICY_COLOURS}"
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """An entry of a legend, which the page sets as a button that hides what it names."""

@@ -9,7 +9,7 @@ from bokeh.models.annotations import Span
 from bokeh.models.renderers import DataRenderer
 from bokeh.plotting import figure
 
-from simulations.report.canvas import Drawing, Key, canvas, number_axis
+from simulations.report.canvas import POLICY_COLOURS, Drawing, Key, canvas, number_axis, policy_role
 from simulations.report.summary import Cell
 
 MARKERS = {
@@ -44,7 +44,7 @@ def frontier(policies: Sequence[str], cells: Sequence[Cell], allowed: float) -> 
         own = [cell for cell in cells if cell.policy == policy]
         drawn = [_mean(plot, number, policy, own), _singles(plot, number, own)]
         sign = MARKERS[_marker(number)]
-        keys.append(Key(policy, f"policy-{number}", sign, tuple(renderer.id for renderer in drawn)))
+        keys.append(Key(policy, policy_role(number), sign, tuple(renderer.id for renderer in drawn)))
         points += drawn
     plot.add_layout(Span(location=100 * allowed, dimension="width", line_dash="dashed", tags=["ink"]))
     plot.yaxis.axis_label = "requests missed, %"
@@ -72,7 +72,7 @@ def _singles(plot: figure, number: int, cells: Sequence[Cell]) -> DataRenderer:
     drawn = plot.scatter(
         "cost", "shown", marker=_marker(number), source=_source(points), size=7, fill_alpha=0.35, line_alpha=0.6
     )
-    drawn.glyph.tags = [f"policy-{number}"]
+    drawn.glyph.tags = [policy_role(number)]
     return drawn
 
 
@@ -87,7 +87,7 @@ def _mean(plot: figure, number: int, policy: str, cells: Sequence[Cell]) -> Data
     drawn = plot.scatter(
         "cost", "shown", marker=_marker(number), source=_source(points), size=17, line_width=2, fill_alpha=0.9
     )
-    drawn.glyph.tags = [f"policy-{number}"]
+    drawn.glyph.tags = [policy_role(number)]
     return drawn
 
 
@@ -96,7 +96,8 @@ def _cost(cell: Cell) -> float:
 
 
 def _marker(number: int) -> str:
-    return list(MARKERS)[number % len(MARKERS)]
+    """Shifted where colours begin again, so that no two policies look the same."""
+    return list(MARKERS)[(number + number // POLICY_COLOURS) % len(MARKERS)]
 
 
 def _source(points: Sequence[tuple[str, str, float, float]]) -> ColumnDataSource:

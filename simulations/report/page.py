@@ -63,7 +63,7 @@ def budget(closeups: int) -> Budget:
 
 def closeup(result: Result, workload: Workload, share: Budget) -> Closeup:
     """Pack one replay for the page; done one by one, so that a comparison need not hold all timelines."""
-    return Closeup(result.figures, result.timeline.start_s >= 86400 * 366, packed(result, workload, share))
+    return Closeup(result.figures, result.timeline.start_s > 0, packed(result, workload, share))
 
 
 def replay_page(result: Result, workload: Workload) -> str:

@@ -23,7 +23,7 @@ from bokeh.models import (
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
-from simulations.report.canvas import Drawing, Key, canvas, number_axis
+from simulations.report.canvas import Drawing, Key, canvas, number_axis, policy_role
 from simulations.report.frontier import frontier
 from simulations.report.grid import Grid
 from simulations.report.panels import PANELS, Layer, Panel
@@ -119,7 +119,7 @@ def _hover(plot: figure, panel: Panel, source: ColumnDataSource) -> HoverTool:
 def _fleets(policies: Sequence[str], window: Range1d, crosshair: Span) -> Drawing:
     plot = _over_time("fleets", 200, window)
     keys = tuple(
-        _line(plot, Layer("held", policy, f"policy-{number}"), _source(f"fleet-{number}", ["t", "held"]))
+        _line(plot, Layer("held", policy, policy_role(number)), _source(f"fleet-{number}", ["t", "held"]))
         for number, policy in enumerate(policies)
     )
     _add_time_tools(plot, crosshair)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import orjson
 
@@ -14,9 +15,10 @@ _STABLE = orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 def replay_json(figures: Figures) -> bytes:
     """One replay as one object; what is not a number is null."""
-    return orjson.dumps(figures, option=_STABLE)
+    return orjson.dumps(asdict(figures), option=_STABLE)
 
 
 def comparison_json(figures: Sequence[Figures], table: Sequence[Cell], standings: Sequence[Standing]) -> bytes:
     """`replays`: every single one; `cells`: means over seeds; `standings`: means over counted traces."""
-    return orjson.dumps({"replays": figures, "cells": table, "standings": standings}, option=_STABLE)
+    parts = {"replays": figures, "cells": table, "standings": standings}
+    return orjson.dumps({name: [asdict(item) for item in items] for name, items in parts.items()}, option=_STABLE)
