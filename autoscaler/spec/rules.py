@@ -1,0 +1,236 @@
+"""What must hold between several fields of a file.
+
+The rules look at the plain values of the document, not at validated models: a mistake in one place must not
+hide one in another. A rule whose fields are absent or wrong by themselves says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from autoscaler.spec.document import Route, Value
+from autoscaler.spec.values import format_duration, parse_duration
+
+PEERS = ("hpa", "keda", "kpa")
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Fields that do not go together; told at one of them."""
+
+    route: Route
+    text: str
+    at_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A file's values as far as they are usable."""
+
+    data: Value
+
+    def at(self, *route: str | int) -> Value:
+        """The value there; None where there is none."""
+        value = self.data
+        for part in route:
+            if isinstance(part, str) and isinstance(value, dict):
+                value = value.get(part)
+            elif isinstance(part, int) and isinstance(value, list) and part < len(value):
+                value = value[part]
+            else:
+                return None
+        return value
+
+    def whole(self, *route: str | int) -> int | None:
+        """A whole number there."""
+        value = self.at(*route)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def seconds(self, *route: str | int) -> float | None:
+        """A duration there, in seconds."""
+        try:
+            return parse_duration(self.at(*route))
+        except ValueError:
+            return None
+
+    def keys(self, *route: str | int) -> list[str]:
+        """The keys of a mapping there."""
+        value = self.at(*route)
+        return list(value) if isinstance(value, dict) else []
+
+    def length(self, *route: str | int) -> int:
+        """The length of a list there."""
+        value = self.at(*route)
+        return len(value) if isinstance(value, list) else 0
+
+
+Rule = Callable[[Plain, Route], Iterator[Clash]]
+
+
+def workload_file_clashes(file: Plain) -> Iterator[Clash]:
+    """Clashes within a workload file."""
+    spec: Route = ("spec",)
+    yield from _workload_clashes(file, spec)
+    if file.at(*spec, "replicas") is None:
+        text = "missing — required: {min, max}, the bounds for policies that state none"
+        yield Clash((*spec, "replicas"), text, at_key=True)
+
+
+def _workload_clashes(file: Plain, at: Route) -> Iterator[Clash]:
+    for rule in (_bounds_in_order, _cold_start_in_order, _objective_in_reach):
+        yield from rule(file, at)
+
+
+def policy_clashes(file: Plain) -> Iterator[Clash]:
+    """Clashes within a policy file."""
+    spec: Route = ("spec",)
+    yield from _workload_clashes(file, (*spec, "workload"))
+    for rule in (
+        _bounds_in_order,
+        _bounds_known,
+        _standby_in_order,
+        _fixed_in_bounds,
+        _idle_below_minimum,
+        _zero_where_allowed,
+        _metrics_read_somehow,
+        _windows_over_scrapes,
+        _one_server,
+        _triggers_by_name,
+        _paused_at_a_size,
+    ):
+        yield from rule(file, spec)
+
+
+def _bounds_in_order(file: Plain, at: Route) -> Iterator[Clash]:
+    low, high = file.whole(*at, "replicas", "min"), file.whole(*at, "replicas", "max")
+    if low is not None and high is not None and low > high:
+        yield Clash((*at, "replicas", "min"), f"{low} — at most replicas.max, {high}")
+
+
+def _cold_start_in_order(file: Plain, at: Route) -> Iterator[Clash]:
+    typical, slow = file.seconds(*at, "coldStart", "typical"), file.seconds(*at, "coldStart", "slow")
+    if typical is not None and slow is not None and slow < typical:
+        yield Clash(
+            (*at, "coldStart", "slow"),
+            f"{format_duration(slow)} — at least coldStart.typical, {format_duration(typical)}: "
+            "it is the 95 % quantile, typical the median",
+        )
+
+
+def _objective_in_reach(file: Plain, at: Route) -> Iterator[Clash]:
+    latency, mean = file.seconds(*at, "objective", "latency"), file.seconds(*at, "service", "mean")
+    if latency is not None and mean is not None and latency <= mean:
+        yield Clash(
+            (*at, "objective", "latency"),
+            f"{format_duration(latency)} — above service.mean, {format_duration(mean)}: no number of pods is faster",
+        )
+
+
+def _bounds_known(file: Plain, at: Route) -> Iterator[Clash]:
+    workload = file.at(*at, "workload")
+    inline = isinstance(workload, dict) and "ref" not in workload
+    stated = file.at(*at, "replicas") is not None or file.at(*at, "workload", "replicas") is not None
+    if not stated and (workload is None or inline):
+        yield Clash((*at, "replicas"), "missing — {min, max} here or in the workload")
+
+
+def _standby_in_order(file: Plain, at: Route) -> Iterator[Clash]:
+    standby = (*at, "standby")
+    low, high, most = file.whole(*standby, "min"), file.whole(*standby, "max"), file.whole(*at, "replicas", "max")
+    if low is not None and high is not None and high < low:
+        yield Clash((*standby, "max"), f"{high} — at least standby.min, {low}")
+    if high is not None and most is not None and high > most:
+        yield Clash((*standby, "max"), f"{high} — at most replicas.max, {most}: standby pods count")
+    kind = file.at(*at, "policy", "type")
+    if file.at(*standby, "mode") == "gated" and kind in PEERS:
+        yield Clash((*standby, "mode"), f"gated — serving: the rule of {kind} knows no standby pods")
+
+
+def _fixed_in_bounds(file: Plain, at: Route) -> Iterator[Clash]:
+    size = file.whole(*at, "policy", "replicas")
+    low, high = file.whole(*at, "replicas", "min"), file.whole(*at, "replicas", "max")
+    if size is None or file.at(*at, "policy", "type") != "fixed":
+        return
+    if (low is not None and size < low) or (high is not None and size > high):
+        yield Clash((*at, "policy", "replicas"), f"{size} — from replicas.min to replicas.max, {low} to {high}")
+
+
+def _idle_below_minimum(file: Plain, at: Route) -> Iterator[Clash]:
+    idle, low = file.whole(*at, "policy", "idleReplicaCount"), file.whole(*at, "replicas", "min")
+    if idle is not None and low is not None and idle >= low:
+        yield Clash((*at, "policy", "idleReplicaCount"), f"{idle} — below replicas.min, {low}")
+
+
+def _zero_where_allowed(file: Plain, at: Route) -> Iterator[Clash]:
+    if file.whole(*at, "replicas", "min") != 0 or file.at(*at, "policy", "type") != "hpa":
+        return
+    rule = (*at, "policy")
+    kinds = [file.at(*rule, "metrics", index, "type") for index in range(file.length(*rule, "metrics"))]
+    if file.at(*rule, "controller", "HPAScaleToZero") is not True:
+        yield Clash((*at, "replicas", "min"), "0 — at least 1, unless policy.controller.HPAScaleToZero is true")
+    elif not {"Object", "External"} & set(map(str, kinds)):
+        yield Clash((*at, "replicas", "min"), "0 — at least 1 without an Object or External metric")
+
+
+def _metrics_read_somehow(file: Plain, at: Route) -> Iterator[Clash]:
+    for name in file.keys(*at, "signals", "metrics"):
+        metric = (*at, "signals", "metrics", name)
+        signal, query = file.at(*metric, "signal"), file.at(*metric, "query")
+        if (signal is None) == (query is None):
+            yield Clash(metric, "either signal with window, or query")
+        elif signal is not None and file.at(*metric, "window") is None:
+            yield Clash(metric, "window is missing — how long the signal is averaged, such as 60s; 0s: newest sample")
+        elif query is not None and file.at(*metric, "window") is not None:
+            yield Clash((*metric, "window"), "belongs to signal — a query states its own window")
+
+
+def _windows_over_scrapes(file: Plain, at: Route) -> Iterator[Clash]:
+    interval = file.seconds(*at, "signals", "prometheus", "scrapeInterval")
+    if interval is None:
+        return
+    for name in file.keys(*at, "signals", "metrics"):
+        route = (*at, "signals", "metrics", name, "window")
+        window = file.seconds(*route)
+        if window is not None and 0 < window < 2 * interval:
+            least = format_duration(2 * interval)
+            yield Clash(route, f"{format_duration(window)} — 0s or at least two scrape intervals, {least}")
+    stale = file.seconds(*at, "signals", "prometheus", "staleAfter")
+    if stale is not None and stale < interval:
+        route = (*at, "signals", "prometheus", "staleAfter")
+        yield Clash(route, f"{format_duration(stale)} — at least scrapeInterval, {format_duration(interval)}")
+
+
+def _one_server(file: Plain, at: Route) -> Iterator[Clash]:
+    """One controller reads a target's signals from one server."""
+    url = file.at(*at, "signals", "prometheus", "url")
+    for index in range(file.length(*at, "policy", "triggers")):
+        route = (*at, "policy", "triggers", index, "metadata", "serverAddress")
+        address = file.at(*route)
+        url = url if url is not None else address
+        if address is not None and address != url:
+            yield Clash(route, f"{address} — the same server as {url}: a target's signals come from one")
+
+
+def _triggers_by_name(file: Plain, at: Route) -> Iterator[Clash]:
+    """KEDA takes a name once."""
+    first: dict[str, int] = {}
+    for index in range(file.length(*at, "policy", "triggers")):
+        route = (*at, "policy", "triggers", index, "name")
+        name = file.at(*route)
+        if isinstance(name, str) and name in first:
+            yield Clash(route, f"{name} — a name of its own: trigger {first[name]} has this one")
+        elif isinstance(name, str):
+            first[name] = index
+
+
+def _paused_at_a_size(file: Plain, at: Route) -> Iterator[Clash]:
+    """KEDA's annotation that holds a target at a size."""
+    route: Route = ("metadata", "annotations", "autoscaling.keda.sh/paused-replicas")
+    size = file.at(*route)
+    if file.at(*at, "policy", "type") == "keda" and isinstance(size, str) and not _is_size(size):
+        yield Clash(route, f'{size} — a number of pods as text, such as "3"')
+
+
+def _is_size(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6

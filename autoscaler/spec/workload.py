@@ -1,0 +1,113 @@
+"""`kind: Workload`: what is served, shared by policies and replays."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from autoscaler import model
+from autoscaler.spec.base import API_VERSION, Metadata, Model, Text
+from autoscaler.spec.values import Count, Duration, Real, Share
+
+
+class Objective(Model):
+    """What users are promised: a share of the requests within a latency."""
+
+    latency_s: Duration = Field(alias="latency", examples=["800ms"])
+    """From arrival to the complete answer; a request answered later misses."""
+    share: Share = Field(examples=["99%"])
+    """Share of requests that must be within the latency."""
+
+
+class Service(Model):
+    """How long one request holds a pod. Priors: measured values take over."""
+
+    mean_s: Duration = Field(alias="mean", examples=["180ms"])
+    """Mean service time, without queueing."""
+    cv: Annotated[Real, Field(ge=0, le=10)] = 1.0
+    """Coefficient of variation of the service time: 0 is constant, 1 as spread as an exponential law."""
+    concurrency: Annotated[Count, Field(ge=1, le=10_000)] = 1
+    """Requests that one pod serves at a time."""
+
+
+class ColdStart(Model):
+    """From the order of a pod until its model is loaded; log-normal. Priors: measured quantiles take over."""
+
+    typical_s: Duration = Field(alias="typical", examples=["15s"])
+    """Median."""
+    slow_s: Duration = Field(alias="slow", examples=["21s"])
+    """95 % quantile: one start in twenty takes longer."""
+
+
+class Replicas(Model):
+    """Bounds on the number of pods, standby included."""
+
+    min: Annotated[Count, Field(ge=0, le=10_000)]
+    """Never fewer."""
+    max: Annotated[Count, Field(ge=1, le=10_000)]
+    """Never more; what the GPUs or the budget allow."""
+
+
+class WorkloadSpec(Model):
+    """One speech service: its times, its objective, its bounds."""
+
+    objective: Objective
+    service: Service
+    cold_start: ColdStart
+    routing: Literal["shared-queue", "least-outstanding", "round-robin", "random"] = "shared-queue"
+    """How requests find a pod. An ingress with least-load dispatch comes close to one shared queue."""
+    patience_s: Duration | None = Field(default=None, alias="patience", examples=["30s"])
+    """A request that has waited this long leaves; where it is absent, requests wait for ever."""
+    replicas: Replicas | None = None
+    """Bounds for every policy that states none of its own."""
+
+
+class WorkloadRef(Model):
+    """A workload that stands in its own file."""
+
+    ref: Text = Field(examples=["tts"])
+    """The name of a shipped workload, or the path of a `kind: Workload` file relative to this one."""
+
+
+def _form(data: object) -> str:
+    return "reference" if isinstance(data, WorkloadRef) or (isinstance(data, dict) and "ref" in data) else "inline"
+
+
+AnyWorkload = Annotated[
+    Annotated[WorkloadRef, Tag("reference")] | Annotated[WorkloadSpec, Tag("inline")], Discriminator(_form)
+]
+
+
+class WorkloadFile(Model):
+    """What is served, in a file of its own: policies refer to it, replays take it from the command line."""
+
+    api_version: Literal["autoscaling.speech/v1alpha1"] = API_VERSION
+    kind: Literal["Workload"]
+    metadata: Metadata
+    spec: WorkloadSpec
+
+
+def to_model(name: str, spec: WorkloadSpec, bounds: Replicas | None = None) -> model.Workload:
+    """The workload as the core and the simulator know it, within the given bounds or else its own.
+
+    Raises:
+        ValueError: there are no bounds; the rules of a file see to it that there are.
+    """
+    within = bounds or spec.replicas
+    if within is None:
+        raise ValueError(f"workload {name} has no bounds")
+    return model.Workload(
+        name=name,
+        objective_s=spec.objective.latency_s,
+        objective_share=spec.objective.share,
+        service_mean_s=spec.service.mean_s,
+        service_cv=spec.service.cv,
+        cold_start=model.ColdStart(spec.cold_start.typical_s, spec.cold_start.slow_s),
+        concurrency=spec.service.concurrency,
+        routing=model.Routing(spec.routing),
+        patience_s=math.inf if spec.patience_s is None else spec.patience_s,
+        min_replicas=within.min,
+        max_replicas=within.max,
+    )
