@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from operator import attrgetter
 from typing import cast
 
@@ -135,6 +136,25 @@ class Windowed:
         if counter is None:
             return _scaled(_quantile_between(base, newest, window.edges_s), self.factor)
         return _slope(counter(base), counter(newest), newest.at_s - base.at_s, self.factor)
+
+
+def mean_rates(signal: Signal, window: Window, window_s: float) -> tuple[tuple[float, float, float], ...] | Missing:
+    """A counter's rate between each two scrapes of the window.
+
+    Returns:
+        Seconds before the newest scrape at which the interval begins and ends, and the mean rate in it; newest
+        first. Missing if any scrape of the window lacks the counter.
+    """
+    counter, newest_s = _COUNTERS[signal], window.scrapes[-1].at_s
+    rates = []
+    for after, before in pairwise(reversed(window.scrapes)):
+        rate = _slope(counter(before), counter(after), after.at_s - before.at_s, 1.0)
+        if isinstance(rate, Missing):
+            return rate
+        rates.append((min(newest_s - before.at_s, window_s), newest_s - after.at_s, rate))
+        if newest_s - before.at_s >= window_s:
+            break
+    return tuple(rates)
 
 
 def longest_s(readings: Sequence[Windowed]) -> float:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,10 @@ from autoscaler.policies.keda.settings import (
     Switches,
     Trigger,
 )
+from autoscaler.policies.kpa.buckets import Buckets
+from autoscaler.policies.kpa.decider import Averages, DeciderState, collected, tick
+from autoscaler.policies.kpa.scaler import Pods, ScalerState, Wish, reconcile
+from autoscaler.policies.kpa.settings import KpaSettings
 
 BUNDLED = sorted((Path(__file__).parent / "vectors").glob("*.json.gz"))
 EXPECTED = ("desired", "decider", "ebc", "state")
@@ -160,4 +166,47 @@ def answer(trigger: Trigger, seen: Case, current: int) -> Answer:
     return TopicAnswer(tuple((committed, end) for committed, end in seen["partitions"]))
 
 
-PLAYERS = {"hpa": play_hpa, "keda": play_keda}
+def play_kpa(case: Case) -> Iterator[Decided]:
+    policy = case["policy"]
+    settings = KpaSettings.from_api(
+        policy.get("config-autoscaler", {}),
+        policy.get("annotations", {}),
+        policy.get("containerConcurrency", 0),
+        reachable=policy.get("reachability") != "Unreachable",
+    )
+    stable, panicked = Buckets(math.ceil(settings.stable_window_s)), Buckets(math.ceil(settings.panic_window_s))
+    decider, scaler = None, None
+    for step in case["steps"]:
+        now_s, seen = step["t"], step["observed"]
+        if "reachability" in seen:
+            settings = replace(settings, reachable=seen["reachability"] != "Unreachable")
+        decider = decider or DeciderState.new(settings, seen["ready"], now_s)
+        scaler = scaler or ScalerState.new(now_s)
+        for at_s, value, *proxied in seen.get("stats", ()):
+            stable = stable.record(at_s, value - sum(proxied))
+            panicked = panicked.record(at_s, value - sum(proxied))
+        averages = averages_of(settings, seen, stable, panicked, now_s)
+        decider, reason = tick(settings, decider, averages, seen["ready"], now_s)
+        pods = Pods(step["current"], seen["ready"], activator_only=seen.get("activatorProbe", True))
+        wish = Wish(decider.wish, decider.excess_burst, reason)
+        scaler, desired, steps = reconcile(settings, scaler, wish, pods, now_s)
+        assert steps[-1].serving == desired, "the last step carries the result"
+        why = "; ".join(s.reason for s in steps)
+        yield {
+            "desired": desired,
+            "decider": decider.wish,
+            "ebc": decider.excess_burst,
+            "state": str(scaler),
+            "why": why,
+        }
+
+
+def averages_of(settings: KpaSettings, seen: Case, stable: Buckets, panicked: Buckets, now_s: float) -> Averages | None:
+    if seen.get("noData"):
+        return None
+    if "stable" in seen:
+        return Averages(seen["stable"], seen["panic"])
+    return collected(settings, stable, panicked, now_s)
+
+
+PLAYERS = {"hpa": play_hpa, "keda": play_keda, "kpa": play_kpa}
