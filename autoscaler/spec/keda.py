@@ -22,7 +22,7 @@ class PrometheusMetadata(Model):
 
     query: Query
     """PromQL with one series as its answer."""
-    threshold: LenientReal
+    threshold: Annotated[LenientReal, Field(gt=0)]
     """Value for each pod (or, with `metricType: Value`, as a whole) at which the size is right."""
     activation_threshold: LenientReal = 0.0
     """The target leaves zero above this."""
@@ -51,8 +51,6 @@ class TriggerBase(Model):
     """What every trigger may have."""
 
     name: Text | None = None
-    metric_type: Literal["AverageValue", "Value", "Utilization"] | None = None
-    """`AverageValue` (default) shares the value out over the pods; `Utilization` is for cpu and memory."""
     use_cached_metrics: LenientFlag | None = None
     """Syncs between two polls see the value of the last poll."""
     authentication_ref: AuthenticationRef | None = None
@@ -63,6 +61,8 @@ class PrometheusTrigger(TriggerBase):
     """A PromQL query."""
 
     type: Literal["prometheus"]
+    metric_type: Literal["AverageValue", "Value"] = "AverageValue"
+    """`AverageValue` shares the value out over the pods, `Value` holds it."""
     metadata: PrometheusMetadata
 
 
@@ -75,7 +75,7 @@ class RabbitmqMetadata(Model):
         "QueueLength", "MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio", "ExpectedQueueConsumptionTime"
     ] = "QueueLength"
     """What is looked at."""
-    value: LenientReal
+    value: Annotated[LenientReal, Field(gt=0)]
     """Value for each pod at which the size is right."""
     activation_value: LenientReal = 0.0
     """The target leaves zero above this."""
@@ -88,6 +88,8 @@ class RabbitmqTrigger(TriggerBase):
     """The queue in front of the pods; a replay takes its own queue for it."""
 
     type: Literal["rabbitmq"]
+    metric_type: Literal["AverageValue", "Value"] = "AverageValue"
+    """`AverageValue` shares the value out over the pods, `Value` holds it."""
     metadata: RabbitmqMetadata
 
 
@@ -95,6 +97,7 @@ class OtherTrigger(TriggerBase):
     """Any other scaler of KEDA; a replay names it and leaves it out."""
 
     type: Text
+    metric_type: Literal["AverageValue", "Value", "Utilization"] | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -125,9 +125,8 @@ def _target(manifest: Plain) -> Mapped:
     kind = manifest.at("spec", "scaleTargetRef", "kind")
     if kind not in (None, "Deployment") or manifest.at("spec", "scaleTargetRef") is None:
         return {}
-    return {
-        "target": {"kind": "Deployment"} | _renamed(_mapping(manifest.at("spec", "scaleTargetRef")), {"name": "name"})
-    }
+    named = _renamed(_mapping(manifest.at("spec", "scaleTargetRef")), {"name": "name"})
+    return {"target": {"kind": "Deployment", **named}}
 
 
 def _target_gap(manifest: Plain) -> Gap | None:

@@ -105,7 +105,7 @@ def policy_clashes(file: Plain) -> Iterator[Clash]:
 def _bounds_in_order(file: Plain, at: Route) -> Iterator[Clash]:
     low, high = file.whole(*at, "replicas", "min"), file.whole(*at, "replicas", "max")
     if low is not None and high is not None and low > high:
-        yield Clash((*at, "replicas", "min"), f"{low} — at most replicas.max, {high}")
+        yield Clash((*at, "replicas", "min"), f"{low} — at most the maximum, {high}")
 
 
 def _cold_start_in_order(file: Plain, at: Route) -> Iterator[Clash]:
@@ -141,7 +141,7 @@ def _standby_in_order(file: Plain, at: Route) -> Iterator[Clash]:
     if low is not None and high is not None and high < low:
         yield Clash((*standby, "max"), f"{high} — at least standby.min, {low}")
     if high is not None and most is not None and high > most:
-        yield Clash((*standby, "max"), f"{high} — at most replicas.max, {most}: standby pods count")
+        yield Clash((*standby, "max"), f"{high} — at most the maximum of replicas, {most}: standby pods count")
     kind = file.at(*at, "policy", "type")
     if file.at(*standby, "mode") == "gated" and kind in PEERS:
         yield Clash((*standby, "mode"), f"gated — serving: the rule of {kind} knows no standby pods")
@@ -153,13 +153,13 @@ def _fixed_in_bounds(file: Plain, at: Route) -> Iterator[Clash]:
     if size is None or file.at(*at, "policy", "type") != "fixed":
         return
     if (low is not None and size < low) or (high is not None and size > high):
-        yield Clash((*at, "policy", "replicas"), f"{size} — from replicas.min to replicas.max, {low} to {high}")
+        yield Clash((*at, "policy", "replicas"), f"{size} — within the bounds, {low} to {high}")
 
 
 def _idle_below_minimum(file: Plain, at: Route) -> Iterator[Clash]:
     idle, low = file.whole(*at, "policy", "idleReplicaCount"), file.whole(*at, "replicas", "min")
     if idle is not None and low is not None and idle >= low:
-        yield Clash((*at, "policy", "idleReplicaCount"), f"{idle} — below replicas.min, {low}")
+        yield Clash((*at, "policy", "idleReplicaCount"), f"{idle} — below the minimum, {low}")
 
 
 def _zero_where_allowed(file: Plain, at: Route) -> Iterator[Clash]:

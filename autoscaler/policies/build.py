@@ -1,0 +1,138 @@
+"""Policies from policy files: the only place here that sees `autoscaler.spec`.
+
+The files keep the peers' own field names, and the peers' settings read those names, so what is built is what
+the peer's API would have understood. Metrics that a replay does not have are left out; `LoadedPolicy.findings`
+names each of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autoscaler.decide import Rails
+from autoscaler.model import InvalidInput, Workload
+from autoscaler.policies.fixed import FixedPolicy
+from autoscaler.policies.hpa import HpaPolicy, HpaSettings
+from autoscaler.policies.keda import KedaPolicy, KedaSettings
+from autoscaler.policies.kpa import KpaPolicy, KpaSettings
+from autoscaler.policies.policy import AnyPolicy
+from autoscaler.policies.windows import Signal, Windowed
+from autoscaler.spec import LoadedPolicy
+from autoscaler.spec.base import Model
+from autoscaler.spec.hpa import HpaRule
+from autoscaler.spec.keda import KedaRule
+from autoscaler.spec.kpa import KpaRule
+from autoscaler.spec.policy import FixedRule, GatedStandby
+from autoscaler.spec.promql import Measure
+from autoscaler.spec.replayable import hpa_measure, metric_name, trigger_measure, trigger_name
+
+KNATIVE = "autoscaling.knative.dev/"
+_KNATIVE_ANNOTATIONS = frozenset(
+    {"metric", "target", "target-utilization-percentage", "activation-scale", "metric-aggregation-algorithm"}
+)
+"""Settings of the KPA that stand in a revision's annotations; the others stand in the ConfigMap."""
+
+
+def build(policy: LoadedPolicy, workload: Workload | None = None) -> tuple[AnyPolicy, Rails]:
+    """The policy of a file, and the guard rails around it.
+
+    Args:
+        policy: what was loaded.
+        workload: what is served, instead of what the file says; the file's own bounds rule over it.
+
+    Raises:
+        InvalidInput: there is no workload, or nothing of the policy can be carried out here.
+    """
+    served = policy.serving(workload)
+    rule = policy.spec.policy
+    match rule:
+        case FixedRule():
+            return _fixed(policy, rule), Rails(served.min_replicas, served.max_replicas)
+        case HpaRule():
+            return _hpa(policy, rule, served), Rails(served.min_replicas, served.max_replicas)
+        case KedaRule():
+            return _keda(policy, rule, served)
+        case KpaRule():
+            return _kpa(rule, served), Rails(served.min_replicas, served.max_replicas)
+
+
+def _fixed(policy: LoadedPolicy, rule: FixedRule) -> FixedPolicy:
+    standby = policy.spec.standby
+    return FixedPolicy(rule.replicas, standby.min if isinstance(standby, GatedStandby) else 0)
+
+
+def _hpa(policy: LoadedPolicy, rule: HpaRule, served: Workload) -> HpaPolicy:
+    readings: dict[str, Windowed] = {}
+    metrics = []
+    for metric in rule.metrics:
+        measure = hpa_measure(metric, policy.spec.signals)
+        if isinstance(measure, Measure):
+            readings[metric_name(metric)] = _windowed(policy, measure)
+            metrics.append(_api(metric))
+    _check_some(policy, metrics)
+    spec = {"minReplicas": served.min_replicas, "maxReplicas": served.max_replicas, "metrics": metrics}
+    if rule.behavior is not None:
+        spec["behavior"] = _api(rule.behavior)
+    flags = {
+        "tolerance": rule.controller.tolerance,
+        "downscaleStabilizationSeconds": round(rule.controller.stabilization_s),
+        "cpuInitializationPeriodSeconds": round(rule.controller.cpu_initialization_s),
+        "initialReadinessDelaySeconds": round(rule.controller.initial_readiness_delay_s),
+        "HPAScaleToZero": rule.controller.scale_to_zero,
+    }
+    settings = HpaSettings.from_api(spec, flags, f"{policy.source}: spec")
+    return HpaPolicy(settings, readings, tick_s=rule.controller.sync_period_s)
+
+
+def _keda(policy: LoadedPolicy, rule: KedaRule, served: Workload) -> tuple[KedaPolicy, Rails]:
+    readings: dict[str, Windowed] = {}
+    triggers = []
+    for index, trigger in enumerate(rule.triggers):
+        measure = trigger_measure(trigger, policy.spec.signals)
+        if isinstance(measure, Measure):
+            name = trigger_name(trigger, index)
+            readings[name] = _windowed(policy, measure)
+            triggers.append(_api(trigger) | {"name": name, "useCachedMetrics": False})
+    _check_some(policy, triggers)
+    spec = _api(rule) | {
+        "triggers": triggers,
+        "minReplicaCount": served.min_replicas,
+        "maxReplicaCount": served.max_replicas,
+    }
+    del spec["type"]
+    spec.get("advanced", {}).pop("scalingModifiers", None)
+    settings = KedaSettings.from_api(spec, policy.file.metadata.annotations, f"{policy.source}: spec")
+    return KedaPolicy(settings, readings), _keda_rails(settings)
+
+
+def _keda_rails(settings: KedaSettings) -> Rails:
+    """The bounds, widened to the sizes that KEDA itself takes beyond them: idle, and held by an annotation."""
+    sizes = [settings.min_replicas, settings.max_replicas, settings.idle_replicas, settings.switches.paused_replicas]
+    known = [size for size in sizes if size is not None]
+    return Rails(min(known), max(known))
+
+
+def _kpa(rule: KpaRule, served: Workload) -> KpaPolicy:
+    keys = _api(rule)
+    concurrency = int(keys.pop("containerConcurrency"))
+    del keys["type"]
+    annotations = {KNATIVE + key: value for key, value in keys.items() if key in _KNATIVE_ANNOTATIONS}
+    annotations |= {KNATIVE + "min-scale": served.min_replicas, KNATIVE + "max-scale": served.max_replicas}
+    config = {key: value for key, value in keys.items() if key not in _KNATIVE_ANNOTATIONS}
+    return KpaPolicy(KpaSettings.from_api(config, annotations, concurrency))
+
+
+def _windowed(policy: LoadedPolicy, measure: Measure) -> Windowed:
+    stale_s = policy.spec.signals.prometheus.stale_after_s
+    return Windowed(Signal(measure.signal), measure.window_s, measure.factor, stale_s)
+
+
+def _api(part: Model) -> dict[str, Any]:
+    """A part of a file in the form that its API has."""
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _check_some(policy: LoadedPolicy, metrics: list[dict[str, Any]]) -> None:
+    if not metrics:
+        reasons = (str(finding) for finding in policy.findings if finding.changes_decisions)
+        raise InvalidInput(f"{policy.source}: none of its metrics can be read here", *reasons)
