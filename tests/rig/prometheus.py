@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +52,9 @@ class PrometheusServer:
             self.process.stop()
             self.process = None
 
-    def scrape(self, targets: Mapping[str, Mapping[str, str]]) -> None:
+    def scrape(self, targets: Iterable[tuple[str, Mapping[str, str]]]) -> None:
         """Scrape these addresses, each with its labels, from now on (re-read within a second)."""
-        groups = [{"targets": [address], "labels": dict(labels)} for address, labels in targets.items()]
+        groups = [{"targets": [address], "labels": dict(labels)} for address, labels in targets]
         new = self.folder / "targets.new"
         new.write_text(json.dumps(groups))
         new.rename(self.folder / "targets.json")
@@ -80,7 +80,7 @@ def prometheus_server(version: str, folder: Path, scrape_s: float = 1.0) -> Iter
     (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": timing, "scrape_configs": [job]}))
     for _ in range(_ATTEMPTS):
         server = PrometheusServer(programs.prometheus(version), folder, free_ports(1)[0])
-        server.scrape({})
+        server.scrape([])
         try:
             if server.start():
                 yield server

@@ -1,0 +1,126 @@
+"""A cluster as a test sees it: Deployments on a real control plane, with pods that the test plays by hand."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from kubernetes import client, config
+from rig.control_plane import ControlPlane
+from rig.processes import wait_for
+
+ROLE = "autoscaling.speech/role"
+
+
+@dataclass
+class Cluster:
+    """Admin access to a control plane."""
+
+    plane: ControlPlane
+
+    def __post_init__(self) -> None:
+        settings = client.Configuration()
+        config.load_kube_config(str(self.plane.kubeconfig), client_configuration=settings)
+        self.api = client.ApiClient(settings)
+        self.apps = client.AppsV1Api(self.api)
+        self.core = client.CoreV1Api(self.api)
+
+    def namespace(self) -> str:
+        """A new namespace, of a test alone."""
+        name = f"t-{uuid.uuid4().hex[:8]}"
+        self.core.create_namespace({"metadata": {"name": name}})
+        wait_for("the namespace's default account", lambda: self._accounts(name))
+        return name
+
+    def _accounts(self, namespace: str) -> bool:
+        return bool(self.core.list_namespaced_service_account(namespace).items)
+
+    def deploy(self, namespace: str, name: str = "tts", replicas: int = 1) -> Deployment:
+        """A Deployment whose pods are all Ready."""
+        body = {
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": {"app": name}},
+                "template": template(name),
+            },
+        }
+        self.apps.create_namespaced_deployment(namespace, body)
+        made = Deployment(self, namespace, name)
+        made.settle(replicas)
+        return made
+
+    def requests(self, user: str = "admin", verb: str = "") -> Iterator[Mapping[str, Any]]:
+        """What the audit log says that a user asked for, oldest first."""
+        for line in self.plane.audit_log.read_text().splitlines():
+            event = json.loads(line)
+            if event["user"]["username"] == user and verb in event["verb"]:
+                yield event
+
+
+def template(name: str, image: str = "sleeper:1") -> dict[str, Any]:
+    """The pod template of a service that serves unless a controller says otherwise."""
+    return {
+        "metadata": {
+            "labels": {"app": name, ROLE: "serving"},
+            "annotations": {"controller.kubernetes.io/pod-deletion-cost": "100"},
+        },
+        "spec": {"containers": [{"name": "server", "image": image}]},
+    }
+
+
+@dataclass
+class Deployment:
+    """One Deployment and its pods."""
+
+    cluster: Cluster
+    namespace: str
+    name: str
+
+    def read(self) -> Any:
+        """The object as it is now."""
+        return self.cluster.apps.read_namespaced_deployment(self.name, self.namespace)
+
+    def scale(self, replicas: int) -> None:
+        """What `kubectl scale` does."""
+        body = {"spec": {"replicas": replicas}}
+        self.cluster.apps.patch_namespaced_deployment_scale(self.name, self.namespace, body)
+
+    def change_image(self, image: str) -> None:
+        """Begin a rollout."""
+        body = {"spec": {"template": template(self.name, image)}}
+        self.cluster.apps.patch_namespaced_deployment(self.name, self.namespace, body)
+
+    def pods(self) -> list[Any]:
+        """Its pods, those that are ending too."""
+        found = self.cluster.core.list_namespaced_pod(self.namespace, label_selector=f"app={self.name}").items
+        return sorted(found, key=lambda pod: str(pod.metadata.name))
+
+    def wait_for_pods(self, count: int) -> list[Any]:
+        """Its pods, once there are as many."""
+        return wait_for(f"{count} pods of {self.name}", lambda: pods if len(pods := self.pods()) == count else None)
+
+    def settle(self, count: int) -> None:
+        """Wait for as many pods, make all Ready and wait until the Deployment has seen it."""
+        for pod in self.wait_for_pods(count):
+            self.make_ready(pod.metadata.name)
+        wait_for(f"{count} ready in the status", lambda: (self.read().status.ready_replicas or 0) == count)
+
+    def make_ready(self, pod: str, *, ready: bool = True) -> None:
+        """Play the kubelet: the pod runs, and is Ready or not."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        state = {"status": str(ready), "lastTransitionTime": now}
+        conditions = [{"type": kind} | state for kind in ("Ready", "ContainersReady")]
+        self.patch_status(pod, {"phase": "Running", "conditions": conditions})
+
+    def patch_status(self, pod: str, status: Mapping[str, Any]) -> None:
+        """Play the kubelet."""
+        self.cluster.core.patch_namespaced_pod_status(pod, self.namespace, {"status": status})
+
+    def remove(self, pod: str) -> None:
+        """Play the kubelet whose pod has ended."""
+        self.cluster.core.delete_namespaced_pod(pod, self.namespace, grace_period_seconds=0)

@@ -1,0 +1,49 @@
+"""Fixtures of the rig. A conftest takes those that it needs with one import.
+
+Servers are started once for each pytest process, so that workers of xdist do not share any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rig import programs
+from rig.cluster import Cluster
+from rig.control_plane import control_plane
+from rig.exporter import Exporter, exporter
+from rig.prometheus import PrometheusServer, prometheus_server
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real control plane; every test takes a namespace of its own."""
+    try:
+        with control_plane(tmp_path_factory.mktemp("control-plane")) as plane:
+            yield Cluster(plane)
+    except programs.Absent as missing:
+        pytest.skip(f"needs a Kubernetes control plane: {missing}")
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> str:
+    """A namespace of this test alone."""
+    return cluster.namespace()
+
+
+@pytest.fixture
+def pods() -> Iterator[Exporter]:
+    """Pods that only export metrics."""
+    with exporter() as serving:
+        yield serving
+
+
+@pytest.fixture(params=["2", "3"], ids=["prometheus-2", "prometheus-3"])
+def prometheus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PrometheusServer]:
+    """A real Prometheus of each major version that is supported, scraping each second."""
+    try:
+        with prometheus_server(request.param, tmp_path) as server:
+            yield server
+    except programs.Absent as missing:
+        pytest.skip(f"needs Prometheus {request.param}: {missing}")
