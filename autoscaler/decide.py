@@ -6,34 +6,9 @@ tolerance, rates and stabilisation, so this pipeline adds nothing of that kind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 
-from autoscaler.model import Decision, Fleet, Observation, Phase, Proposal, Step
-
-
-class Mode(StrEnum):
-    """How much the controller may do."""
-
-    OBSERVE = "observe"
-    """Decide and record; the actuator writes nothing."""
-    ASSIST = "assist"
-    """Grow, never shrink."""
-    FULL = "full"
-
-
-@dataclass(frozen=True, slots=True)
-class Rails:
-    """Guard rails around every policy."""
-
-    min_replicas: int
-    max_replicas: int
-    mode: Mode = Mode.FULL
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_replicas <= self.max_replicas:
-            raise ValueError(f"bounds must be 0 <= min <= max, not {self.min_replicas} and {self.max_replicas}")
+from autoscaler.model import Decision, Fleet, Mode, Observation, Phase, Proposal, Rails, Step
 
 
 def decide(proposal: Proposal, seen: Observation, rails: Rails) -> Decision:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from autoscaler.decide import Rails, decide
-from autoscaler.model import Fit, Fitted, Missing, Observation, Tick
+from autoscaler.decide import decide
+from autoscaler.model import Fit, Fitted, Missing, Observation, Rails, Tick
 from autoscaler.plan import plan
 from autoscaler.policies.policy import AnyPolicy
 from autoscaler.ports import Actuator, Clock, FleetSource, Journal, SignalSource, Trainer

@@ -16,6 +16,7 @@ from autoscaler.model.decision import (
 from autoscaler.model.errors import InvalidInput, MissingExtra, Unreachable
 from autoscaler.model.fleet import Fleet, Phase, Pod
 from autoscaler.model.history import History
+from autoscaler.model.rails import Mode, Rails
 from autoscaler.model.signals import (
     NOT_EXPORTED,
     Cause,
@@ -42,12 +43,14 @@ __all__ = [
     "InvalidInput",
     "Missing",
     "MissingExtra",
+    "Mode",
     "Observation",
     "Outcome",
     "Phase",
     "Pod",
     "Problem",
     "Proposal",
+    "Rails",
     "Reading",
     "Relabel",
     "Routing",

@@ -4,8 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.decide import Mode, Rails, decide
-from autoscaler.model import Cause, Fleet, Missing, Observation, Phase, Pod, Problem, Proposal, Signals, Step
+from autoscaler.decide import decide
+from autoscaler.model import (
+    Cause,
+    Fleet,
+    Missing,
+    Mode,
+    Observation,
+    Phase,
+    Pod,
+    Problem,
+    Proposal,
+    Rails,
+    Signals,
+    Step,
+)
 
 DOWN = Problem("received", Missing(Cause.UNREACHABLE, "connection refused"))
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from autoscaler.decide import Rails
 from autoscaler.loop import Ports, Target, begin, tick
-from autoscaler.model import Cause, Fleet, Missing, Outcome, Phase, Pod, Proposal, Scale, Scrape, Signals, Step
+from autoscaler.model import Cause, Fleet, Missing, Outcome, Phase, Pod, Proposal, Rails, Scale, Scrape, Signals, Step
 
 
 @dataclass(frozen=True)
