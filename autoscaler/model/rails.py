@@ -1,0 +1,29 @@
+"""What no decision may leave, whatever the policy wishes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """How much the controller may do."""
+
+    OBSERVE = "observe"
+    """Decide and record; the actuator writes nothing."""
+    ASSIST = "assist"
+    """Grow, never shrink."""
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Rails:
+    """Guard rails around every policy."""
+
+    min_replicas: int
+    max_replicas: int
+    mode: Mode = Mode.FULL
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_replicas <= self.max_replicas:
+            raise ValueError(f"bounds must be 0 <= min <= max, not {self.min_replicas} and {self.max_replicas}")
