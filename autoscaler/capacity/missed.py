@@ -1,0 +1,147 @@
+"""The share of requests that miss their objective when c pods meet an offered load.
+
+The work in excess of what the pods do is a reflected Brownian motion that starts from an empty queue; a request
+misses when it finds more work than the pods finish within the time that the objective leaves for waiting
+(diffusion approximation of a G/G/c queue; Erlang's waiting probability corrects it below saturation).
+Formula and its check against simulation: research note "algorithm", C.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from autoscaler.model import Routing
+
+Floats = npt.NDArray[np.floating]
+
+WINDOW_S = 20.0
+"""Over how long a load is held against the pods; 10 and 40 s cost the same within 3 % (C.3)."""
+MIDPOINTS = 5
+DISPERSIONS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 20.0, 30.0, 45.0, 70.0)
+"""Levels of the arrivals' dispersion that tables are made for."""
+LOAD_STEP = 0.1
+"""Busy slots between two columns of a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLaw:
+    """How one pod serves, as measured."""
+
+    mean_s: float
+    cs2: float
+    """Squared coefficient of variation of the service time."""
+    objective_s: float
+    sure_miss_ratio: float
+    """Share of requests whose service alone exceeds the objective: no number of pods saves them."""
+    slots: int = 1
+    """Requests that one pod serves at a time."""
+    routing: Routing = Routing.SHARED_QUEUE
+
+    @property
+    def wait_s(self) -> float:
+        """Time that the objective leaves for waiting, at least a hundredth of the service time."""
+        return max(self.objective_s - self.mean_s, 0.01 * self.mean_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Missed shares for every number of pods and every load.
+
+    Attributes:
+        load: offered load in busy slots, ascending; shape (loads,).
+        share: row c-1 for c pods, never falling along a row; shape (pods, loads).
+        carried: the largest load that the last row carries with at most half of the requests missed.
+    """
+
+    load: Floats
+    share: Floats
+    carried: float
+
+    def columns(self, load: Floats) -> npt.NDArray[np.intp]:
+        """Nearest columns for given loads; what lies beyond the grid takes its last column."""
+        return np.minimum((load / LOAD_STEP + 0.5).astype(np.intp), len(self.load) - 1)
+
+
+@lru_cache(maxsize=64)
+def table(law: ServiceLaw, dispersion: float, max_pods: int) -> Table:
+    """The table of one service under arrivals of one dispersion; equal services share it.
+
+    `dispersion` is the variance of the arrivals' counts over their mean (1 for Poisson).
+    """
+    load = np.arange(round(1.5 * max_pods * law.slots / LOAD_STEP) + 1) * LOAD_STEP
+    pods = np.arange(1, max_pods + 1)
+    share = np.maximum.accumulate(missed_share(law, dispersion, pods, load), axis=1)
+    # A further pod never hurts; the approximation bends by a trifle where Erlang's correction sets in.
+    share = np.minimum.accumulate(share, axis=0)
+    share.setflags(write=False)
+    carried = float(load[np.searchsorted(share[-1], 0.5, side="right") - 1])
+    return Table(load, share, carried)
+
+
+def level(dispersion: float) -> float:
+    """The next higher of the levels that tables are made for."""
+    return next((known for known in DISPERSIONS if known >= dispersion), DISPERSIONS[-1])
+
+
+def missed_share(law: ServiceLaw, dispersion: float, pods: npt.NDArray[np.int_], load: Floats) -> Floats:
+    """Share of requests that miss, for each number of pods and each load.
+
+    Args:
+        law: the service.
+        dispersion: variance over mean of the arrivals' counts.
+        pods: numbers of pods, ascending from 1 without gaps; shape (pods,).
+        load: offered load in busy slots, not negative; shape (loads,).
+
+    Returns:
+        Shares between `law.sure_miss_ratio` and 1; shape (pods, loads).
+    """
+    if law.routing in (Routing.RANDOM, Routing.ROUND_ROBIN):
+        # Each pod is a queue of its own under its part of the arrivals; a random split thins their dispersion.
+        own = [_pooled(law, 1 + (dispersion - 1) / c, np.array([1]), load / c)[0] for c in pods]
+        waits = np.array(own)
+    else:
+        waits = _pooled(law, dispersion, pods, load)
+    return law.sure_miss_ratio + (1 - law.sure_miss_ratio) * waits
+
+
+def _pooled(law: ServiceLaw, dispersion: float, pods: npt.NDArray[np.int_], load: Floats) -> Floats:
+    """Probability that a request finds more work than one shared queue finishes in time; shape (pods, loads)."""
+    slots = (pods * law.slots)[:, None].astype(float)
+    drift = load - slots
+    spread = law.mean_s * (dispersion + law.cs2)
+    variance = np.maximum(load * spread, 1e-12)
+    barrier = law.wait_s * slots
+    below = drift < 0
+    waiting = np.where(below, _erlang_c(slots[:, 0], load), 1.0)
+    exponent = 2 * drift * barrier / variance
+    steady = np.where(below, drift * law.wait_s / (0.5 * spread), np.where(exponent > 200, -np.inf, exponent))
+
+    total = np.zeros_like(drift)
+    for t in (np.arange(MIDPOINTS) + 0.5) * WINDOW_S / MIDPOINTS:
+        deviation = np.sqrt(variance * t)
+        reached = ndtr((drift * t - barrier) / deviation)
+        reflected = np.exp(np.minimum(steady, 200)) * ndtr((-barrier - drift * t) / deviation)
+        total += np.minimum(1.0, waiting * (reached + reflected))
+    return np.asarray(total / MIDPOINTS)
+
+
+def _erlang_c(slots: Floats, load: Floats) -> Floats:
+    """Probability of waiting in M/M/c; shape (pods, loads). 1 at and above saturation.
+
+    Erlang's recursion over the number of servers: B <- a B / (k + a B), C = B / (1 - rho + rho B).
+    """
+    blocked = np.ones_like(load)
+    rows = []
+    server = 0
+    for wanted in slots:
+        while server < wanted:
+            server += 1
+            blocked = load * blocked / (server + load * blocked)
+        rho = np.minimum(load / wanted, 1.0)
+        rows.append(blocked / np.maximum(1 - rho + rho * blocked, 1e-300))
+    return np.array(rows)
