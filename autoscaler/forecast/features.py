@@ -1,0 +1,211 @@
+"""What a forecast may look at: levels, extremes, the same time earlier, the clock.
+
+Every feature is known at its row: row k sees the intervals before k and nothing else. Batch rows (a refit) and
+the single row of a tick go through the same code. Definitions: research note "algorithm", C.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
+from scipy.signal import lfilter
+
+from autoscaler.forecast.bins import log_ratio
+from autoscaler.forecast.series import LoadSeries
+
+Floats = npt.NDArray[np.floating]
+Rows = npt.NDArray[np.intp]
+
+LEVEL_S = 60.0
+"""Memory of the present level P."""
+DAY_S = 86400.0
+MEANS_S = (5.0, 10.0, 30.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, DAY_S)
+PEAKS_S = (60.0, 300.0, 900.0, 3600.0, 21600.0, DAY_S)
+LOWS_S = (60.0, 300.0, 1800.0)
+PERIODS_S = (60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, DAY_S, 7 * DAY_S)
+CLOCKS_S = np.array([60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, DAY_S])
+LONGEST_SILENCE_S = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """Largest or smallest short mean among `span` intervals that end `end` intervals after the row (never above 0)."""
+
+    end: int
+    span: int
+    kind: np.ufunc
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which features there are, as spans relative to a row; a model is bound to the layout of its fit.
+
+    Attributes:
+        interval_s: length of an interval.
+        first, end: spans whose mean load is a feature; shape (means,).
+        before_first, before_end: spans just before the same time one period earlier; shape (long periods,).
+        then: which of the means is compared with each of them; shape (long periods,).
+        extremes: peaks and lows.
+    """
+
+    interval_s: float
+    first: Rows
+    end: Rows
+    before_first: Rows
+    before_end: Rows
+    then: Rows
+    extremes: tuple[Extreme, ...]
+
+
+def layout(series: LoadSeries, lead: int, extra_periods_s: tuple[float, ...] = ()) -> Layout:
+    """The features that a history of this length supports, for a typical lead time in intervals.
+
+    What came one period earlier is taken at the time when a pod ordered now would begin to serve.
+    """
+    known_s = len(series) * series.interval_s
+
+    def intervals(span_s: float) -> int:
+        return max(1, round(span_s / series.interval_s))
+
+    means = [(-intervals(span), 0) for span in MEANS_S]
+    extremes = [Extreme(0, intervals(span), np.maximum) for span in PEAKS_S]
+    extremes += [Extreme(0, intervals(span), np.minimum) for span in LOWS_S]
+    before, then = [], []
+    for period_s in (*PERIODS_S, *extra_periods_s):
+        if known_s < period_s + 60.0 or period_s <= series.interval_s:
+            continue
+        start = lead - intervals(period_s)
+        then_end = start + 4
+        means.append((min(start, 0), min(then_end, 0)))
+        if period_s >= 300:
+            reach = intervals(30.0 if period_s < DAY_S else 300.0)
+            extremes.append(Extreme(min(then_end + reach + 1, 0), 2 * reach + 1, np.maximum))
+        if period_s >= 3600:
+            then.append(len(means) - 1)
+            before.append((-intervals(period_s) - intervals(60.0), -intervals(period_s)))
+            means.append((min(start, 0), min(start + intervals(600.0), 0)))
+    spans, earlier = np.array(means), np.array(before, dtype=np.intp).reshape(-1, 2)
+    return Layout(
+        series.interval_s,
+        spans[:, 0],
+        spans[:, 1],
+        earlier[:, 0],
+        earlier[:, 1],
+        np.array(then, dtype=np.intp),
+        tuple(extremes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the rows know.
+
+    Attributes:
+        series: the counts; rows are indices into it.
+        slots_per_request: load of one request an interval, in busy slots.
+        level: present load P before each row; shape (rows,).
+        daily: average load over a day before each row; shape (rows,).
+        silence_s: since the load was last high, before each row; shape (rows,).
+    """
+
+    series: LoadSeries
+    slots_per_request: float
+    level: Floats
+    daily: Floats
+    silence_s: Floats
+
+    def mean(self, first: Rows, end: Rows) -> Floats:
+        """Mean load in [first, end) of each row."""
+        return self.series.mean(first, end) * self.slots_per_request
+
+
+def past(series: LoadSeries, rows: Rows, slots_per_request: float) -> Past:
+    """The past of many rows, by one pass over the whole series."""
+    load = series.counts * slots_per_request
+    return Past(
+        series,
+        slots_per_request,
+        level=averages(load, series.interval_s, LEVEL_S)[rows],
+        daily=averages(load, series.interval_s, DAY_S)[rows],
+        silence_s=_silences(series, slots_per_request)[rows],
+    )
+
+
+def averages(load: Floats, interval_s: float, memory_s: float) -> Floats:
+    """Exponential average before each interval and after the last, free of the start's bias; shape (intervals + 1,).
+
+    0 before the first interval.
+    """
+    keep = np.exp(-interval_s / memory_s)
+    smooth = lfilter([1 - keep], [1, -keep], load)
+    weight = 1 - keep ** np.arange(1, len(load) + 1)
+    return np.concatenate([[0.0], smooth / weight])
+
+
+def is_high(series: LoadSeries, slots_per_request: float) -> bool:
+    """Whether the last short mean is above half of the day's largest, or of one slot where that is more."""
+    day = series.short[-max(1, round(DAY_S / series.interval_s)) :]
+    return bool(len(day)) and bool(day[-1] > 0.5 * max(1.0 / slots_per_request, float(day.max())))
+
+
+def _silences(series: LoadSeries, slots_per_request: float) -> Floats:
+    """Seconds since the short mean was last high, before each interval and after the last; shape (intervals + 1,)."""
+    if not len(series):
+        return np.array([LONGEST_SILENCE_S])
+    day = np.maximum(
+        _running(series.short, max(1, round(DAY_S / series.interval_s)), np.maximum), 1 / slots_per_request
+    )
+    here = np.arange(len(series))
+    last = np.maximum.accumulate(np.where(series.short > 0.5 * day, here, -np.inf))
+    since = (here - last) * series.interval_s
+    return np.asarray(np.minimum(np.concatenate([[LONGEST_SILENCE_S], since]), LONGEST_SILENCE_S))
+
+
+def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], Floats]) -> Floats:
+    """One line of features for each row; shape (rows, features).
+
+    Args:
+        past: everything before the rows.
+        rows: indices of the first interval that is not known yet.
+        plan: which features.
+        local_s: clock times (seconds since the epoch) to local time, for the time of day.
+    """
+    here = rows[:, None]
+    level = past.level[:, None]
+    means = log_ratio(past.mean(here + plan.first, np.minimum(here + plan.end, here)), level)
+    before = log_ratio(past.mean(here + plan.before_first, here + plan.before_end), level)
+    extremes = np.column_stack([_extreme(past.series.short, rows, extreme) for extreme in plan.extremes])
+    now_s = local_s(past.series.start_s + rows * plan.interval_s)[:, None]
+    return np.hstack(
+        [
+            means,
+            log_ratio(extremes * past.slots_per_request, level),
+            log_ratio(past.level, past.daily)[:, None],
+            means[:, plan.then] - before,
+            now_s % CLOCKS_S,
+            np.floor(now_s / DAY_S) % 7,
+            np.log1p(past.silence_s)[:, None],
+        ]
+    )
+
+
+def _extreme(short: npt.NDArray[np.float32], rows: Rows, wanted: Extreme) -> Floats:
+    """One extreme for each row; 0 where nothing is known."""
+    if len(rows) == 1:
+        end = int(rows[0]) + wanted.end
+        window = short[max(end - wanted.span, 0) : max(end, 0)]
+        return np.array([wanted.kind.reduce(window) if len(window) else 0.0])
+    ends = rows + wanted.end
+    runs = _running(short, wanted.span, wanted.kind)
+    return np.where(ends > 0, runs[np.clip(ends - 1, 0, len(short) - 1)], 0.0)
+
+
+def _running(values: npt.NDArray[np.float32], span: int, kind: np.ufunc) -> npt.NDArray[np.float32]:
+    """Extreme of the last `span` values up to each one."""
+    run = maximum_filter1d if kind is np.maximum else minimum_filter1d
+    # The filter's window is centred; this origin makes it end at the value itself.
+    return np.asarray(run(values, size=span, origin=(span - 1) // 2, mode="nearest"))

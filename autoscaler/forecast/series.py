@@ -1,0 +1,128 @@
+"""The load of the past, in intervals of equal length.
+
+Counts of requests are kept, not loads: the mean service time changes, and with it the whole past's load.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+
+KEPT_S = 14 * 86400
+"""Two weeks: a weekly rhythm, seen twice at most, in a little over 3 MB."""
+SHORT = 3
+"""Intervals of the short mean, whose extremes are what pods must meet: 15 s at 5 s."""
+
+
+class LoadSeries:
+    """Requests in each finished interval, as their running sum, and the mean of the last three.
+
+    It grows in place (a policy's memory owns exactly one) and forgets what is older than `KEPT_S`.
+
+    Attributes:
+        interval_s: length of an interval.
+        start_s: clock time at which the first kept interval began.
+    """
+
+    __slots__ = ("_capacity", "_known", "_short", "_sums", "_used", "interval_s", "start_s")
+
+    def __init__(self, interval_s: float, start_s: float, kept_s: float = KEPT_S) -> None:
+        self.interval_s = interval_s
+        self.start_s = start_s
+        self._capacity = math.ceil(kept_s / interval_s)
+        self._allocate(1024)
+        self._used = 0
+
+    def _allocate(self, room: int) -> None:
+        self._known = np.zeros(room, dtype=np.bool_)
+        self._short = np.zeros(room, dtype=np.float32)
+        self._sums: Floats = np.zeros(room + 1)
+
+    def __len__(self) -> int:
+        return self._used
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Whether an interval was measured, or filled by a guess; shape (intervals,)."""
+        return self._known[: self._used]
+
+    @property
+    def short(self) -> npt.NDArray[np.float32]:
+        """Mean requests an interval over the last three up to each one; shape (intervals,)."""
+        return self._short[: self._used]
+
+    @property
+    def sums(self) -> Floats:
+        """Requests before each interval, and in all; shape (intervals + 1,)."""
+        return self._sums[: self._used + 1]
+
+    @property
+    def counts(self) -> Floats:
+        """Requests in each interval; shape (intervals,)."""
+        return np.diff(self.sums)
+
+    @property
+    def last(self) -> float:
+        """Requests in the last interval; 0 before the first."""
+        return float(self._sums[self._used] - self._sums[self._used - 1]) if self._used else 0.0
+
+    @property
+    def end_s(self) -> float:
+        """Clock time at which the last finished interval ended."""
+        return self.start_s + self._used * self.interval_s
+
+    def append(self, counts: npt.ArrayLike, *, known: bool = True) -> None:
+        """Add finished intervals, oldest first."""
+        new = np.atleast_1d(np.asarray(counts, dtype=np.float64))[-self._capacity :]
+        self._make_room(len(new))
+        first, end = self._used, self._used + len(new)
+        self._known[first:end] = known
+        self._sums[first + 1 : end + 1] = self._sums[first] + np.cumsum(new)
+        ends = np.arange(first + 1, end + 1)
+        starts = np.maximum(ends - SHORT, 0)
+        self._short[first:end] = (self._sums[ends] - self._sums[starts]) / (ends - starts)
+        self._used = end
+
+    def _make_room(self, more: int) -> None:
+        """Double the space up to the limit; at the limit drop the oldest tenth, so that it is seldom done."""
+        if self._used + more <= len(self._known):
+            return
+        full = self._used + more > self._capacity
+        keep = min(self._used, self._capacity - max(more, self._capacity // 10)) if full else self._used
+        dropped = self._used - keep
+        known, short, sums = self.known[dropped:].copy(), self.short[dropped:].copy(), self.sums[dropped:].copy()
+        self._allocate(min(self._capacity, max(2 * len(self._known), keep + more)))
+        self._known[:keep], self._short[:keep] = known, short
+        self._sums[: keep + 1] = sums - sums[0]
+        self.start_s += dropped * self.interval_s
+        self._used = keep
+
+    def copy(self) -> LoadSeries:
+        """A series of its own, for a job beside the tick."""
+        twin = LoadSeries(self.interval_s, self.start_s)
+        twin._capacity = self._capacity
+        twin._known, twin._short, twin._sums = self.known.copy(), self.short.copy(), self.sums.copy()
+        twin._used = self._used
+        return twin
+
+    def mean(self, first: npt.NDArray[np.intp], end: npt.NDArray[np.intp]) -> Floats:
+        """Mean requests an interval in [first, end), elementwise; spans are clipped, empty ones give 0."""
+        first, end = (np.minimum(np.maximum(edge, 0), self._used) for edge in (first, end))
+        sums = self._sums
+        return np.asarray((sums[end] - sums[first]) / np.maximum(end - first, 1))
+
+
+def spread(counts: npt.NDArray[np.int64], bin_s: float, interval_s: float, random: np.random.Generator) -> Floats:
+    """Counts of coarse bins as counts of intervals: constant within a bin, with the noise that arrivals have.
+
+    Without the noise a model would learn a calm that it will never meet (C.2).
+    """
+    edges_s = np.arange(len(counts) + 1) * bin_s
+    sums = np.concatenate([[0.0], np.cumsum(counts)])
+    ends_s = np.arange(int(edges_s[-1] // interval_s) + 1) * interval_s
+    smooth = np.diff(np.interp(ends_s, edges_s, sums))
+    return np.asarray(smooth if bin_s <= interval_s else random.poisson(smooth).astype(float))
