@@ -204,7 +204,8 @@ def _slope(before: Reading, after: Reading, seconds: float, factor: float) -> Re
 def _mean(samples: tuple[Reading, ...]) -> Reading:
     if Missing in set(map(type, samples)):
         return next(sample for sample in samples if isinstance(sample, Missing))
-    return sum(cast("tuple[float, ...]", samples)) / len(samples)
+    mean = sum(cast("tuple[float, ...]", samples)) / len(samples)
+    return mean if 0.0 <= mean < math.inf else Missing(Cause.IMPLAUSIBLE, f"a gauge says {mean:g}")
 
 
 def _scaled(reading: Reading, factor: float) -> Reading:

@@ -150,8 +150,6 @@ class HpaSettings:
             scale_to_zero=flags.flag("HPAScaleToZero", default=False),
         )
         fields.skip("scaleTargetRef", "behavior")
-        if "maxReplicas" not in fields:
-            fields.fault("maxReplicas", "required")
         _check_bounds(settings, fields)
         for part in (flags, fields):
             part.close()
@@ -160,7 +158,9 @@ class HpaSettings:
 
 
 def _check_bounds(settings: HpaSettings, fields: Fields) -> None:
-    if settings.min_replicas > settings.max_replicas:
+    if "maxReplicas" not in fields:
+        fields.fault("maxReplicas", "required")
+    elif settings.min_replicas > settings.max_replicas:
         fields.fault("minReplicas", f"at most maxReplicas ({settings.max_replicas})")
     if settings.min_replicas == 0 and not settings.scale_to_zero:
         fields.fault("minReplicas", "at least 1 unless the feature gate HPAScaleToZero is on")

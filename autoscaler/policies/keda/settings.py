@@ -188,7 +188,7 @@ class KedaSettings:
             switches=Switches.from_annotations(annotations or {}),
         )
         fields.skip("scaleTargetRef", "idleReplicaCount", "fallback")
-        if not triggers:
+        if not triggers and not fields.problems:
             fields.fault("triggers", "at least one that can be replayed")
         if settings.min_replicas > settings.max_replicas:
             fields.fault("minReplicaCount", f"at most maxReplicaCount ({settings.max_replicas})")

@@ -105,9 +105,11 @@ def _scale(settings: KpaSettings, state: ScalerState, wish: int, pods: Pods, now
     if wish < 0 and state.activity is not Activity.ACTIVATING:
         return wish, pods.current, "nothing is known yet"
     low, high = _bounds(settings, state)
-    want = max(wish, low)
-    if high:
-        want = min(want, high)
+    want = wish
+    if wish < low:
+        want = low
+    elif high and wish > high:
+        want = high
     if want == 0:
         return _zero(settings, state, pods, now_s)
     return want, want, f"held in [{low}, {high or '∞'}]" if want != wish else ""

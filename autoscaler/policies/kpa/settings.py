@@ -105,7 +105,10 @@ class KpaSettings:
             retention_s=_seconds(cluster, fields, _RETENTION, _RETENTION, 0.0, low=0.0, high=3600.0),
             reachable=reachable,
         )
-        if 0 < settings.max_scale < settings.min_scale:
+        if -1.0 < settings.target_burst_capacity < 0.0:
+            fields.fault("target-burst-capacity", "-1 (always through the activator), or at least 0")
+        both = "min-scale" in fields and "max-scale" in fields
+        if both and 0 < settings.max_scale < settings.min_scale:
             fields.fault("min-scale", f"at most max-scale ({settings.max_scale})")
         cluster.skip("pod-autoscaler-class", "activator-capacity", "allow-zero-initial-scale", "max-scale-limit")
         fields.skip("class", "minScale", "maxScale")
