@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autoscaler.decide import Rails
-from autoscaler.model import InvalidInput, Workload
+from autoscaler.model import InvalidInput, Rails, Workload
 from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaPolicy, HpaSettings
 from autoscaler.policies.keda import KedaPolicy, KedaSettings

@@ -36,7 +36,9 @@ class Metadata(Model):
     namespace: Name | None = None
     """Where the target lives; where it is absent, the controller's own namespace."""
     labels: dict[str, str] = Field(default_factory=dict)
+    """As in Kubernetes; without meaning here."""
     annotations: dict[str, str] = Field(default_factory=dict)
+    """As in Kubernetes; of a keda rule, those of `autoscaling.keda.sh/` pause it as they do in KEDA."""
 
 
 def keys_of(model: type[BaseModel]) -> dict[str, Any]:

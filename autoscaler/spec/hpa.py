@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from autoscaler.spec.base import Model, Text
-from autoscaler.spec.values import Count, Duration, DurationOrZero, Flag, Quantity, QuantityOrZero, Real
+from autoscaler.spec.values import Count, Duration, DurationOrZero, Flag, Quantity, QuantityOrZero, Real, within
 
 
 class MetricIdentifier(Model):
@@ -35,6 +35,7 @@ class ValueTarget(Model):
 
     type: Literal["Value"]
     value: Quantity
+    """Value of the whole at which the size is right."""
 
 
 class UtilizationTarget(Model):
@@ -61,14 +62,18 @@ class ExternalSource(Model):
 
     metric: MetricIdentifier
     target: OneOrAll
+    """A value for each pod, or for the target as a whole."""
 
 
 class ObjectReference(Model):
     """The object that a metric describes."""
 
     api_version: Text | None = None
+    """Group and version, such as networking.k8s.io/v1."""
     kind: Text
+    """Kind, such as Ingress."""
     name: Text
+    """Its name."""
 
 
 class ObjectSource(Model):
@@ -77,21 +82,27 @@ class ObjectSource(Model):
     described_object: ObjectReference
     metric: MetricIdentifier
     target: OneOrAll
+    """A value for each pod, or for the target as a whole."""
 
 
 class ResourceSource(Model):
     """CPU or memory of the pods."""
 
     name: Text
+    """`cpu` or `memory`; what stands for it in a replay can be named in `signals.metrics`."""
     target: OneOrShare
+    """A value for each pod, or a share of what the pods request."""
 
 
 class ContainerResourceSource(Model):
     """CPU or memory of one container of the pods."""
 
     name: Text
+    """`cpu` or `memory`."""
     container: Text
+    """The container."""
     target: OneOrShare
+    """A value for each pod, or a share of what the pods request."""
 
 
 class PodsMetric(Model):
@@ -139,8 +150,11 @@ class ChangePolicy(Model):
     """At most so much change within a period."""
 
     type: Literal["Pods", "Percent"]
-    value: Annotated[Count, Field(ge=1, le=2**31 - 1)]
+    """In what `value` counts: pods, or percent of the size at the start of the period."""
+    value: Annotated[Count, Field(ge=1, le=1_000_000_000)]
+    """The greatest change."""
     period_seconds: Annotated[Count, Field(ge=1, le=1800)]
+    """Seconds over which changes are added up."""
 
 
 class ScalingRules(Model):
@@ -168,7 +182,7 @@ class ControllerFlags(Model):
 
     sync_period_s: Duration = Field(default=15.0, alias="horizontal-pod-autoscaler-sync-period")
     """Seconds between two decisions."""
-    tolerance: Annotated[Real, Field(ge=0)] = Field(default=0.1, alias="horizontal-pod-autoscaler-tolerance")
+    tolerance: Annotated[Real, within(0)] = Field(default=0.1, alias="horizontal-pod-autoscaler-tolerance")
     """Dead band around the target, as a ratio."""
     stabilization_s: DurationOrZero = Field(default=300.0, alias="horizontal-pod-autoscaler-downscale-stabilization")
     """The highest wish of this long rules on the way down."""

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag
 from autoscaler.spec.base import Model, Text
 from autoscaler.spec.hpa import Behavior
 from autoscaler.spec.signals import Query, Url
-from autoscaler.spec.values import Count, LenientFlag, LenientReal
+from autoscaler.spec.values import Count, LenientFlag, LenientReal, within
 
 Seconds = Annotated[Count, Field(ge=0, le=10_000_000)]
 
@@ -22,7 +22,7 @@ class PrometheusMetadata(Model):
 
     query: Query
     """PromQL with one series as its answer."""
-    threshold: Annotated[LenientReal, Field(gt=0)]
+    threshold: Annotated[LenientReal, within(above=0)]
     """Value for each pod (or, with `metricType: Value`, as a whole) at which the size is right."""
     activation_threshold: LenientReal = 0.0
     """The target leaves zero above this."""
@@ -33,24 +33,33 @@ class PrometheusMetadata(Model):
     namespace: Text | None = None
     """A namespace for servers that want one."""
     custom_headers: Text | None = None
+    """How KEDA asks; without meaning here."""
     query_parameters: Text | None = None
+    """How KEDA asks; without meaning here."""
     cortex_org_id: Text | None = Field(default=None, alias="cortexOrgID")
+    """How KEDA asks; without meaning here."""
     unsafe_ssl: LenientFlag | None = None
+    """How KEDA asks; without meaning here."""
     auth_modes: Text | None = None
+    """How KEDA asks; without meaning here."""
     timeout: Text | LenientReal | None = None
+    """How KEDA asks; without meaning here."""
 
 
 class AuthenticationRef(Model):
     """Where KEDA finds the credentials of a trigger."""
 
     name: Text
+    """Name of a TriggerAuthentication."""
     kind: Text | None = None
+    """TriggerAuthentication (default) or ClusterTriggerAuthentication."""
 
 
 class TriggerBase(Model):
     """What every trigger may have."""
 
     name: Text | None = None
+    """A name of its own; default: s0-prometheus, s1-prometheus, …"""
     use_cached_metrics: LenientFlag | None = None
     """Syncs between two polls see the value of the last poll."""
     authentication_ref: AuthenticationRef | None = None
@@ -75,11 +84,12 @@ class RabbitmqMetadata(Model):
         "QueueLength", "MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio", "ExpectedQueueConsumptionTime"
     ] = "QueueLength"
     """What is looked at."""
-    value: Annotated[LenientReal, Field(gt=0)]
+    value: Annotated[LenientReal, within(above=0)]
     """Value for each pod at which the size is right."""
     activation_value: LenientReal = 0.0
     """The target leaves zero above this."""
     protocol: Literal["auto", "amqp", "http"] = "auto"
+    """How the broker is asked: over `amqp` only messages that wait are counted."""
     exclude_unacknowledged: LenientFlag = False
     """Over `http`, messages in work count too unless this is set."""
 
@@ -97,8 +107,11 @@ class OtherTrigger(TriggerBase):
     """Any other scaler of KEDA; a replay names it and leaves it out."""
 
     type: Text
+    """A scaler of KEDA's list."""
     metric_type: Literal["AverageValue", "Value", "Utilization"] | None = None
+    """`Utilization` is for cpu and memory."""
     metadata: dict[str, Any] = Field(default_factory=dict)
+    """The scaler's own settings."""
 
 
 def _scaler(data: object) -> str:
@@ -120,13 +133,16 @@ class Fallback(Model):
     failure_threshold: Annotated[Count, Field(ge=0, le=2**31 - 1)]
     """More failures in a row than this."""
     replicas: Annotated[Count, Field(ge=0, le=10_000)]
+    """The size, where the behavior takes it."""
     behavior: Literal["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"] = "static"
+    """The size above, today's, or the higher or lower of the two."""
 
 
 class HpaConfig(Model):
     """What KEDA passes on to the HPA that it keeps."""
 
     name: Text | None = None
+    """What the HPA is called."""
     behavior: Behavior | None = None
 
 

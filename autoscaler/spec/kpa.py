@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from autoscaler.spec.base import Model
-from autoscaler.spec.values import Count, DurationOrZero, LenientReal
+from autoscaler.spec.values import Count, DurationOrZero, LenientReal, within
 
 
 def to_kebab(name: str) -> str:
@@ -43,21 +43,21 @@ class KpaRule(Model):
     """What is averaged: requests in the system, or requests per second."""
     container_concurrency: Annotated[Count, Field(ge=0, le=1000)] = Field(default=0, alias="containerConcurrency")
     """Requests that one pod takes at a time, as in the revision; 0: no limit, then 100 counts."""
-    target: Annotated[LenientReal, Field(ge=0.01)] | None = None
+    target: Annotated[LenientReal, within(0.01)] | None = None
     """What one pod can take; default: containerConcurrency, or 200 requests/s with `metric: rps`."""
-    target_utilization_percentage: Annotated[LenientReal, Field(ge=1, le=100)] = 70.0
+    target_utilization_percentage: Annotated[LenientReal, within(1, 100)] = 70.0
     """Share of it that is aimed at: the KPA's only headroom."""
     stable_window_s: Annotated[DurationOrZero, _between(6, 3600, "from 6s to 1h")] = Field(
         default=60.0, alias="stable-window"
     )
     """The average that rules in calm times."""
-    panic_window_percentage: Annotated[LenientReal, Field(ge=1, le=100)] = 10.0
+    panic_window_percentage: Annotated[LenientReal, within(1, 100)] = 10.0
     """The panic window, in percent of the stable one."""
-    panic_threshold_percentage: Annotated[LenientReal, Field(ge=110, le=1000)] = 200.0
+    panic_threshold_percentage: Annotated[LenientReal, within(110, 1000)] = 200.0
     """Panic begins when the panic window asks for this share of the ready pods."""
-    max_scale_up_rate: Annotated[LenientReal, Field(gt=1)] = 1000.0
+    max_scale_up_rate: Annotated[LenientReal, within(above=1)] = 1000.0
     """At most this many times the ready pods in one decision."""
-    max_scale_down_rate: Annotated[LenientReal, Field(gt=1)] = 2.0
+    max_scale_down_rate: Annotated[LenientReal, within(above=1)] = 2.0
     """At least the ready pods divided by this."""
     scale_down_delay_s: UpToAnHour = Field(default=0.0, alias="scale-down-delay")
     """The highest wish of this long rules."""
@@ -67,7 +67,7 @@ class KpaRule(Model):
     """How a window is averaged."""
     initial_scale: Annotated[Count, Field(ge=0)] = 1
     """The size of a new revision."""
-    target_burst_capacity: Annotated[LenientReal, Field(ge=-1)] = 211.0
+    target_burst_capacity: Annotated[LenientReal, within(-1)] = 211.0
     """When requests go through the activator."""
     scale_to_zero_grace_period_s: Annotated[DurationOrZero, _between(6, 3600, "from 6s to 1h")] = Field(
         default=30.0, alias="scale-to-zero-grace-period"

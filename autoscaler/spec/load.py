@@ -17,7 +17,7 @@ from autoscaler.spec.manifests import Import, from_hpa, from_scaled_object
 from autoscaler.spec.policy import PolicyFile, PolicySpec
 from autoscaler.spec.replayable import gaps
 from autoscaler.spec.rules import Plain, policy_clashes, workload_file_clashes
-from autoscaler.spec.validate import shown, validated
+from autoscaler.spec.validate import ABSENT, shown, validated
 from autoscaler.spec.workload import Replicas, WorkloadFile, WorkloadRef, WorkloadSpec, to_model
 
 
@@ -52,6 +52,13 @@ class LoadedPolicy:
         """What the file says."""
         return self.file.spec
 
+    @property
+    def summary(self) -> str:
+        """The file in a few words."""
+        bounds = self.spec.replicas
+        pods = f", {bounds.min} to {bounds.max} pods" if bounds else ", bounds of the workload"
+        return f"{self.kind}, rule {self.spec.policy.type}{pods}"
+
     def serving(self, workload: model.Workload | None = None) -> model.Workload:
         """The workload to replay: the given one, else the policy's own; the policy's bounds rule over both.
 
@@ -72,6 +79,13 @@ class LoadedWorkload:
     source: str
     file: WorkloadFile
     workload: model.Workload
+    kind: str = "Workload"
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The file in a few words."""
+        return f"Workload, {self.workload.min_replicas} to {self.workload.max_replicas} pods"
 
 
 Loaded = LoadedPolicy | LoadedWorkload
@@ -217,15 +231,18 @@ _OTHER_KINDS: Mapping[str, str] = {
 
 
 def _unknown_kind(document: Document) -> list[str]:
-    api, kind = document.data.get("apiVersion"), document.data.get("kind")
+    """Why a file is none that is read here, and what else is wrong with it as far as that can be said."""
+    api, kind = document.data.get("apiVersion", ABSENT), document.data.get("kind", ABSENT)
     known = {name: version for version, name in _KINDS}
     if str(kind) in _OTHER_KINDS:
-        return [str(document.problem(("kind",), f"{kind} — {_OTHER_KINDS[str(kind)]}"))]
-    if kind not in known:
+        problem = document.problem(("kind",), f"{kind} — {_OTHER_KINDS[str(kind)]}")
+    elif kind not in known:
         near = get_close_matches(str(kind), known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        return [str(document.problem(("kind",), f"{shown(kind)} — one of {', '.join(known)}{hint}"))]
-    text = f"{shown(api)} — {known[str(kind)]}"
-    if kind == "HorizontalPodAutoscaler":
-        text += ": the API server gives it as such, kubectl get hpa.v2.autoscaling NAME -o yaml"
-    return [str(document.problem(("apiVersion",), text))]
+        problem = document.problem(("kind",), f"{shown(kind)} — one of {', '.join(known)}{hint}")
+    else:
+        hint = (
+            ": kubectl get hpa.v2.autoscaling NAME -o yaml prints it so" if str(api).startswith("autoscaling/") else ""
+        )
+        problem = document.problem(("apiVersion",), f"{shown(api)} — {known[str(kind)]}{hint}")
+    return list(map(str, sorted([problem, *document.problems.values()])))

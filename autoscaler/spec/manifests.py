@@ -164,7 +164,7 @@ def _foreign_settings(manifest: Plain) -> Iterator[Gap]:
         if manifest.at(*at, "type") == "prometheus":
             for key in manifest.keys(*at, "metadata"):
                 if key not in known:
-                    yield Gap((*at, "metadata", key), f"is left out — {unknown_key(key, known)}", False)
+                    yield Gap((*at, "metadata", key), f"left out, not known here — {unknown_key(key, known)}", False)
 
 
 def _without(triggers: Value, routes: Collection[Route]) -> Value:

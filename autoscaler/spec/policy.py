@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from autoscaler.spec.base import API_VERSION, Metadata, Model, Name
+from autoscaler.spec.base import Metadata, Model, Name
 from autoscaler.spec.hpa import HpaRule
 from autoscaler.spec.keda import KedaRule
 from autoscaler.spec.kpa import KpaRule
 from autoscaler.spec.signals import Signals
-from autoscaler.spec.values import Count, PositiveReal, TimeZone
+from autoscaler.spec.values import Count, Real, TimeZone, within
 from autoscaler.spec.workload import AnyWorkload, Replicas
 
 
@@ -20,6 +20,7 @@ class Target(Model):
 
     kind: Literal["Deployment"]
     name: Name
+    """Name of the Deployment."""
     service: Name | None = None
     """The Service in front of it; needed where standby pods are kept out of it."""
 
@@ -38,7 +39,7 @@ class GatedStandby(Model):
     """Never fewer standby pods, where `replicas.max` leaves room."""
     max: Annotated[Count, Field(ge=1, le=10_000)]
     """Never more."""
-    price: Annotated[PositiveReal, Field(le=1)] = 1.0
+    price: Annotated[Real, within(above=0, high=1)] = 1.0
     """Cost of a standby pod over that of a serving one."""
 
 
@@ -57,6 +58,7 @@ class FixedRule(Model):
 
     type: Literal["fixed"]
     replicas: Annotated[Count, Field(ge=0, le=10_000)]
+    """The size, within the bounds."""
 
 
 Rule = Annotated[FixedRule | HpaRule | KedaRule | KpaRule, Field(discriminator="type")]
@@ -72,7 +74,7 @@ class PolicySpec(Model):
     replicas: Replicas | None = None
     """Bounds on the number of pods; default: the workload's. These rule over any workload's."""
     standby: Standby = ServingStandby(mode="serving")
-    """Where spare pods sit."""
+    """Where spare pods sit; default: they serve."""
     drain: Literal["sigterm", "label"] | None = None
     """How a shrink happens: `sigterm` lowers the scale and the server finishes its requests (default with standby
     `serving`); `label` takes a pod out of the Service first and lowers the scale when it is empty (default with
@@ -88,7 +90,7 @@ class PolicySpec(Model):
 class PolicyFile(Model):
     """One target under one rule. The shipped files are examples with comments."""
 
-    api_version: Literal["autoscaling.speech/v1alpha1"] = API_VERSION
+    api_version: Literal["autoscaling.speech/v1alpha1"]
     kind: Literal["ScalingPolicy"]
     metadata: Metadata
     spec: PolicySpec

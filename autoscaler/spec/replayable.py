@@ -84,7 +84,7 @@ def trigger_measure(trigger: Trigger, signals: Signals) -> Measure | str:
         case OtherTrigger(type="cpu" | "memory") if trigger.type in signals.metrics:
             return signals.metrics[trigger.type].measure()
         case _:
-            return f"a replay has no {trigger.type}, but prometheus over the inference server's metrics, and rabbitmq"
+            return f"a replay has no {trigger.type}, only rabbitmq, and prometheus over the inference server's metrics"
 
 
 def _hpa_gaps(rule: HpaRule, signals: Signals, at: Route) -> Iterator[Gap]:

@@ -39,6 +39,7 @@ class BasicAuth(Model):
     """User and password of a Prometheus behind HTTP basic authentication."""
 
     username: Text
+    """The user."""
     password_file: Text
     """A file that holds the password; read at every request, so that it can be rotated."""
 
@@ -49,7 +50,9 @@ class Tls(Model):
     ca_file: Text | None = None
     """Certificates to trust instead of the system's."""
     cert_file: Text | None = None
+    """The client's certificate."""
     key_file: Text | None = None
+    """The key to the client's certificate."""
 
 
 class Auth(Model):
@@ -65,6 +68,7 @@ class Prometheus(Model):
     """The server that is asked."""
 
     url: Url = Field(default="http://prometheus:9090", examples=["http://prometheus.monitoring:9090"])
+    """Address of the HTTP API, without user and password."""
     preset: Literal["speech"] = "speech"
     """Whose metric names are read: `speech` is the inference server of this project."""
     auth: Auth | None = None

@@ -105,13 +105,14 @@ def _route(loc: tuple[int | str, ...], data: Value, *, missing: bool) -> Route:
 def _at(data: Value, route: Route) -> Value:
     for part in route:
         if isinstance(data, dict):
-            data = data.get(str(part), _ABSENT)
+            data = data.get(str(part), ABSENT)
         elif isinstance(data, list) and isinstance(part, int):
             data = data[part]
     return data
 
 
-_ABSENT = "missing"
+ABSENT = "missing"
+"""Shown for what is not there."""
 
 
 def shown(value: Value) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
+from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
 
 _UNITS_S = {"d": Decimal(86_400), "h": Decimal(3_600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}
 _AMOUNT = r"(\d{1,12}(?:\.\d{1,12})?)"
@@ -137,15 +138,6 @@ def _lenient_flag(raw: object) -> bool:
     return flag
 
 
-def _above(low: float) -> Callable[[float], float]:
-    def check(value: float) -> float:
-        if value <= low:
-            raise ValueError(f"above {low:g}")
-        return value
-
-    return check
-
-
 def _zone(raw: object) -> str:
     if not isinstance(raw, str) or raw not in available_timezones():
         near = get_close_matches(str(raw), available_timezones(), 1)
@@ -161,32 +153,47 @@ def _positive_duration(raw: object) -> float:
     return seconds
 
 
-def _schema(kind: str | list[str], pattern: str | None = None) -> WithJsonSchema:
-    return WithJsonSchema({"type": kind} | ({"pattern": f"^{pattern}$"} if pattern else {}))
+def _schema(called: str, kind: str | list[str], pattern: str | None = None, *examples: str | float) -> WithJsonSchema:
+    schema: dict[str, object] = {"title": called, "type": kind}
+    if pattern is not None:
+        schema["pattern"] = f"^{pattern}$"
+    if examples:
+        schema["examples"] = list(examples)
+    return WithJsonSchema(schema)
+
+
+def within(low: float | None = None, high: float | None = None, *, above: float | None = None) -> FieldInfo:
+    """Bounds on a number that is parsed here, which JSON Schema would not hear of by itself."""
+    said = {"minimum": low, "maximum": high, "exclusiveMinimum": above}
+    extra: JsonDict = {key: bound for key, bound in said.items() if bound is not None}
+    bounds: FieldInfo = Field(ge=low, le=high, gt=above, json_schema_extra=extra)
+    return bounds
 
 
 _write_duration = PlainSerializer(format_duration, return_type=str)
-_duration_schema = _schema("string", DURATION_PATTERN)
+_duration_schema = _schema("duration", "string", DURATION_PATTERN, "800ms", "15s", "1h30m")
 
 Duration = Annotated[float, BeforeValidator(_positive_duration), _write_duration, _duration_schema]
 """Seconds, above 0."""
 DurationOrZero = Annotated[float, BeforeValidator(parse_duration), _write_duration, _duration_schema]
 """Seconds, at least 0."""
 _write_share = PlainSerializer(format_share, return_type=str)
-Share = Annotated[float, BeforeValidator(parse_share), _write_share, _schema("string", SHARE_PATTERN)]
+Share = Annotated[float, BeforeValidator(parse_share), _write_share, _schema("share", "string", SHARE_PATTERN, "99%")]
 """A ratio, above 0 and below 1."""
-Quantity = Annotated[str, BeforeValidator(_above_zero), _schema(["string", "number"])]
+_quantity_schema = _schema("quantity", ["string", "number"], None, "700m", 10)
+Quantity = Annotated[str, BeforeValidator(_above_zero), _quantity_schema]
 """A Kubernetes quantity above 0, kept as it is written."""
-QuantityOrZero = Annotated[str, BeforeValidator(_not_negative), _schema(["string", "number"])]
-TimeZone = Annotated[str, BeforeValidator(_zone), _schema("string")]
+QuantityOrZero = Annotated[str, BeforeValidator(_not_negative), _quantity_schema]
+"""A Kubernetes quantity of at least 0, kept as it is written."""
+TimeZone = Annotated[str, BeforeValidator(_zone), _schema("time zone", "string", None, "Europe/Zurich")]
 """A name of the IANA database."""
 Count = Annotated[int, Strict()]
 """A whole number."""
 Flag = Annotated[bool, Strict()]
-Real = Annotated[float, BeforeValidator(_real), _schema("number")]
+Real = Annotated[float, BeforeValidator(_real), _schema("number", "number")]
 """A finite number."""
-PositiveReal = Annotated[Real, AfterValidator(_above(0.0)), Field(json_schema_extra={"exclusiveMinimum": 0})]
-LenientReal = Annotated[float, BeforeValidator(_lenient_real), _schema(["number", "string"])]
+PositiveReal = Annotated[Real, within(above=0)]
+LenientReal = Annotated[float, BeforeValidator(_lenient_real), _schema("number", ["number", "string"])]
 """A finite number; text that holds one is taken too."""
-LenientFlag = Annotated[bool, BeforeValidator(_lenient_flag), _schema(["boolean", "string"])]
+LenientFlag = Annotated[bool, BeforeValidator(_lenient_flag), _schema("true or false", ["boolean", "string"])]
 """A switch; the words true and false in quotes are taken too."""

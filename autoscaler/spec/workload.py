@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from autoscaler import model
-from autoscaler.spec.base import API_VERSION, Metadata, Model, Text
-from autoscaler.spec.values import Count, Duration, Real, Share
+from autoscaler.spec.base import Metadata, Model, Text
+from autoscaler.spec.values import Count, Duration, Real, Share, within
 
 
 class Objective(Model):
@@ -26,7 +26,7 @@ class Service(Model):
 
     mean_s: Duration = Field(alias="mean", examples=["180ms"])
     """Mean service time, without queueing."""
-    cv: Annotated[Real, Field(ge=0, le=10)] = 1.0
+    cv: Annotated[Real, within(0, 10)] = 1.0
     """Coefficient of variation of the service time: 0 is constant, 1 as spread as an exponential law."""
     concurrency: Annotated[Count, Field(ge=1, le=10_000)] = 1
     """Requests that one pod serves at a time."""
@@ -83,7 +83,7 @@ AnyWorkload = Annotated[
 class WorkloadFile(Model):
     """What is served, in a file of its own: policies refer to it, replays take it from the command line."""
 
-    api_version: Literal["autoscaling.speech/v1alpha1"] = API_VERSION
+    api_version: Literal["autoscaling.speech/v1alpha1"]
     kind: Literal["Workload"]
     metadata: Metadata
     spec: WorkloadSpec
