@@ -34,7 +34,7 @@ class LoadSeries:
         self.interval_s = interval_s
         self.start_s = start_s
         self._capacity = math.ceil(kept_s / interval_s)
-        self._allocate(1024)
+        self._allocate(min(1024, self._capacity))
         self._used = 0
 
     def _allocate(self, room: int) -> None:
@@ -110,7 +110,7 @@ class LoadSeries:
         return twin
 
     def mean(self, first: npt.NDArray[np.intp], end: npt.NDArray[np.intp]) -> Floats:
-        """Mean requests an interval in [first, end), elementwise; spans are clipped, empty ones give 0."""
+        """Mean requests an interval in [first, end) of each pair; spans are clipped, empty ones give 0."""
         first, end = (np.minimum(np.maximum(edge, 0), self._used) for edge in (first, end))
         sums = self._sums
         return np.asarray((sums[end] - sums[first]) / np.maximum(end - first, 1))

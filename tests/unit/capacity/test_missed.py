@@ -1,0 +1,75 @@
+"""Share of missed requests: the published check against simulation, and the laws it must keep."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler.capacity.missed import DISPERSIONS, ServiceLaw, level, missed_share, table
+from autoscaler.model import Routing
+
+TTS = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0015)
+
+
+@pytest.mark.parametrize(
+    ("pods", "use", "share"),
+    [
+        # research note "algorithm", C.3: the formula's values for `tts` under Poisson arrivals
+        pytest.param(1, 0.60, 0.075, id="one pod, 60 %"),
+        pytest.param(1, 0.85, 0.33, id="one pod, 85 %"),
+        pytest.param(4, 0.60, 0.0016, id="four pods, 60 %"),
+        pytest.param(4, 0.75, 0.0043, id="four pods, 75 %"),
+        pytest.param(4, 0.85, 0.027, id="four pods, 85 %"),
+        pytest.param(8, 0.85, 0.0025, id="eight pods, 85 %"),
+        pytest.param(8, 0.92, 0.020, id="eight pods, 92 %"),
+        pytest.param(16, 0.92, 0.0021, id="sixteen pods, 92 %"),
+    ],
+)
+def test_the_published_values(pods, use, share):
+    found = missed_share(TTS, 1.0, np.arange(1, pods + 1), np.array([pods * use]))[-1, 0]
+    assert found == pytest.approx(share, rel=0.05)
+
+
+laws = st.builds(
+    ServiceLaw,
+    mean_s=st.floats(0.01, 2.0),
+    cs2=st.floats(0.0, 4.0),
+    objective_s=st.floats(0.1, 5.0),
+    sure_miss_ratio=st.floats(0.0, 0.2),
+    slots=st.integers(1, 4),
+    routing=st.sampled_from(Routing),
+)
+
+
+@given(laws, st.sampled_from(DISPERSIONS))
+def test_more_load_never_misses_less_and_more_pods_never_more(law, dispersion):
+    share = table(law, dispersion, 6).share
+    assert ((share >= law.sure_miss_ratio - 1e-12) & (share <= 1.0)).all()
+    assert (np.diff(share, axis=1) >= 0).all()
+    assert (np.diff(share, axis=0) <= 0).all()
+
+
+@given(st.sampled_from(DISPERSIONS[:-1]))
+def test_uneven_arrivals_miss_more_where_pods_suffice(dispersion):
+    calm, wild = (missed_share(TTS, d, np.arange(1, 9), np.array([6.0]))[-1, 0] for d in (dispersion, 2 * dispersion))
+    assert wild >= calm
+
+
+def test_random_routing_is_a_queue_for_each_pod():
+    shared = table(TTS, 1.0, 8).share[7]
+    random = table(ServiceLaw(0.18, 0.36, 0.8, 0.0015, routing=Routing.RANDOM), 1.0, 8).share[7]
+    column = table(TTS, 1.0, 8).columns(np.array([8 * 0.85]))[0]
+    assert random[column] > 10 * shared[column]
+
+
+@pytest.mark.parametrize(
+    ("dispersion", "used"),
+    [(0.2, 1.0), (1.0, 1.0), (1.01, 1.5), (7.0, 9.0), (70.0, 70.0), (500.0, 70.0)],
+)
+def test_the_next_higher_level_is_used(dispersion, used):
+    assert level(dispersion) == used
+
+
+def test_loads_beyond_the_table_take_its_last_column():
+    made = table(TTS, 1.0, 4)
+    assert made.columns(np.array([0.0, 0.1, 1e9])).tolist() == [0, 1, len(made.load) - 1]

@@ -1,0 +1,93 @@
+"""The quantile forest: walked as scikit-learn walks, its leaves are distributions."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.ensemble import ExtraTreesRegressor
+
+from autoscaler.forecast.bins import BINS, CENTRES, bin_of, loads, log_ratio, quantile
+from autoscaler.forecast.forest import MAX_ROWS, Settings, draw, fit
+
+
+@pytest.fixture(scope="module")
+def lesson():
+    """The outcome's spread follows the first feature; the second is noise."""
+    random = np.random.default_rng(5)
+    features = random.normal(size=(3000, 2))
+    outcomes = np.column_stack([features[:, 0] + 0.1 * random.normal(size=3000), 0.5 * features[:, 0]])
+    weights = random.uniform(0.5, 2.0, 3000)
+    return features, outcomes, weights
+
+
+def test_the_walk_ends_in_scikit_learns_leaves(lesson):
+    features, outcomes, weights = lesson
+    forest = fit(features, outcomes, weights, seed=1)
+    grown = ExtraTreesRegressor(40, min_samples_leaf=12, max_features=0.7, random_state=1).fit(
+        features, outcomes, np.sqrt(weights)
+    )
+    taught = grown.apply(features)
+    for row in np.random.default_rng(2).normal(size=(20, 2)):
+        leaves = grown.apply(row[None])[0]
+        expected = np.zeros(BINS)
+        for tree, leaf in enumerate(leaves):
+            inside = taught[:, tree] == leaf
+            share = weights[inside] / weights[inside].sum() / len(leaves)
+            np.add.at(expected, bin_of(outcomes[inside, 0]), share)
+        np.testing.assert_allclose(forest.histograms(row)[0], expected, atol=1e-6)
+
+
+def test_a_forecast_is_a_distribution_that_follows_its_feature(lesson):
+    forest = fit(*lesson, seed=1, settings=Settings(features_a_split=1.0))
+    means = []
+    for value in (-1.0, 0.0, 1.0):
+        for histogram in forest.histograms(np.array([value, 0.0])):
+            assert histogram.sum() == pytest.approx(1.0)
+            assert (histogram >= 0).all()
+        means.append(float(forest.histograms(np.array([value, 0.0]))[0] @ CENTRES))
+    assert means == pytest.approx([-1.0, 0.0, 1.0], abs=0.15)
+
+
+def test_the_same_lesson_gives_the_same_model_and_another_seed_another(lesson):
+    small = Settings(trees=4)
+    digests = [fit(*lesson, seed=seed, settings=small).digest for seed in (1, 1, 2)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_model_stays_small(lesson):
+    random = np.random.default_rng(1)
+    features = random.normal(size=(MAX_ROWS, 20))
+    forest = fit(features, features[:, :2], np.ones(MAX_ROWS), seed=1, settings=Settings(trees=40))
+    arrays = (forest.feature, forest.threshold, forest.children, forest.first, forest.rows, forest.bins, forest.weights)
+    assert sum(array.nbytes for array in arrays) < 3_000_000
+
+
+@given(st.integers(1, 400), st.integers(10, 200), st.integers(0, 99))
+def test_the_drawn_rows_stand_for_all(candidates, wanted, seed):
+    random = np.random.default_rng(seed)
+    load = random.exponential(size=candidates)
+    rows, weights = draw(load, wanted, random)
+    assert len(rows) <= max(wanted, 0) or candidates <= wanted
+    assert (np.diff(rows) > 0).all()
+    assert weights.sum() == pytest.approx(candidates, rel=0.6)
+
+
+def test_busy_moments_are_drawn_more_often():
+    load = np.where(np.arange(100_000) % 100 == 0, 50.0, 0.1)
+    rows, _ = draw(load, 2000, np.random.default_rng(1))
+    assert (load[rows] > 1).mean() > 0.3
+
+
+@given(st.floats(0, 500), st.floats(0, 500))
+def test_a_load_falls_into_the_bin_that_stands_for_it(load, level):
+    ratio = log_ratio(load, level)
+    inside = loads(level)[bin_of(ratio)]
+    if abs(ratio) < 4.5:
+        assert inside + 0.3 == pytest.approx(load + 0.3, rel=0.021)
+
+
+def test_quantiles_are_loads():
+    histogram = np.zeros(BINS)
+    histogram[bin_of([log_ratio(2.0, 2.0), log_ratio(8.0, 2.0)])] = 0.5
+    assert quantile(histogram, 2.0, 0.4) == pytest.approx(2.0, rel=0.05)
+    assert quantile(histogram, 2.0, 0.9) == pytest.approx(8.0, rel=0.05)

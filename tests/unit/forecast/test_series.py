@@ -1,0 +1,69 @@
+"""The load of the past: running sums, a bounded memory, coarse histories spread."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from autoscaler.forecast.series import LoadSeries, spread
+
+counts = arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 1000))
+
+
+@given(counts, st.integers(1, 7))
+def test_one_by_one_and_at_once_are_the_same(values, chunk):
+    single, many = LoadSeries(5.0, 100.0), LoadSeries(5.0, 100.0)
+    for value in values:
+        single.append(float(value))
+    for start in range(0, len(values), chunk):
+        many.append(values[start : start + chunk])
+    assert single.counts.tolist() == many.counts.tolist() == values.tolist()
+    np.testing.assert_allclose(single.short, many.short, rtol=1e-6)
+    assert single.end_s == many.end_s == 100.0 + 5.0 * len(values)
+
+
+@given(counts, st.integers(-5, 70), st.integers(0, 70))
+def test_means_are_clipped_to_what_is_known(values, first, span):
+    end = first + span
+    series = LoadSeries(5.0, 0.0)
+    series.append(values)
+    found = series.mean(np.array([first]), np.array([end]))[0]
+    inside = values[max(first, 0) : max(end, 0)]
+    assert found == pytest.approx(inside.mean() if len(inside) else 0.0)
+
+
+def test_the_memory_is_bounded_and_the_clock_goes_on():
+    series = LoadSeries(5.0, 0.0, kept_s=500.0)
+    for value in range(1000):
+        series.append(float(value))
+    assert len(series) <= 100
+    assert series.end_s == 5000.0
+    assert series.counts.tolist() == list(range(1000 - len(series), 1000))
+    assert series.sums[0] == 0.0
+
+
+def test_a_longer_history_than_the_memory_keeps_its_end():
+    series = LoadSeries(5.0, 0.0, kept_s=50.0)
+    series.append(np.arange(40.0))
+    assert series.counts.tolist() == list(range(30, 40))
+
+
+def test_a_copy_does_not_follow():
+    series = LoadSeries(5.0, 0.0)
+    series.append([1.0, 2.0])
+    twin = series.copy()
+    series.append(3.0)
+    assert (len(twin), len(series)) == (2, 3)
+
+
+def test_coarse_bins_are_spread_with_the_noise_of_arrivals():
+    fine = spread(np.array([6000, 0, 600]), 60.0, 5.0, np.random.default_rng(1))
+    assert len(fine) == 36
+    assert fine[:12].mean() == pytest.approx(500, rel=0.05)
+    assert fine[:12].std() > 5
+    assert fine[12:24].sum() == 0
+
+
+def test_fine_bins_are_joined_without_noise():
+    assert spread(np.arange(10), 1.0, 5.0, np.random.default_rng(1)).tolist() == [10.0, 35.0]
