@@ -31,7 +31,7 @@ class Column:
 
 
 def header(line: bytes) -> list[str]:
-    """Names in the first line of a file, without a byte-order mark and surrounding spaces; none in what is no header."""
+    """Names in the first line of a file, without byte-order mark and surrounding spaces; none in what is no header."""
     text = line.decode("utf-8-sig", "replace")
     try:
         return [name.strip() for name in next(csv.reader([text]), [])]

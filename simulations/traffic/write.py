@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO
 
 import numpy as np
@@ -17,12 +13,15 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from autoscaler.files import atomic
 from autoscaler.model import InvalidInput
 from simulations.traffic.formats.parquet import METADATA
 from simulations.traffic.rows import Floats
 from simulations.traffic.trace import Trace
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
+OF_THE_SOURCE = {"format", "file", "sha256"}
+"""Labels that are true of the file that was read, not of the one that is written."""
 
 
 def write(trace: Trace, path: Path, *, clock: bool = False) -> None:
@@ -45,7 +44,8 @@ def write(trace: Trace, path: Path, *, clock: bool = False) -> None:
     with atomic(path) as file:
         if path.suffix == ".parquet":
             noted = {key: getattr(trace, key) for key in ("scale", "eval_start_s", "start_s", "counted")}
-            metadata = orjson.dumps({**noted, "labels": dict(trace.labels)})
+            labels = {key: text for key, text in trace.labels.items() if key not in OF_THE_SOURCE}
+            metadata = orjson.dumps({**noted, "labels": labels})
             pa.parquet.write_table(table.replace_schema_metadata({METADATA: metadata}), file)
         elif path.suffix == ".gz":
             with gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0) as stream:
@@ -61,26 +61,3 @@ def _write_csv(table: pa.Table, stream: IO[bytes] | gzip.GzipFile) -> None:
 def _slim(values: Floats) -> Floats | npt.NDArray[np.int64]:
     """Whole numbers as integers."""
     return values.astype(np.int64) if np.all(values == np.floor(values)) else values
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes its name only when all of it is written.
-
-    Raises:
-        InvalidInput: the folder cannot be written to.
-    """
-    try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                temporary.chmod(0o644)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be written: {error.strerror or error}") from error
