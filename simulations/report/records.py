@@ -20,5 +20,9 @@ def replay_json(figures: Figures) -> bytes:
 
 def comparison_json(figures: Sequence[Figures], table: Sequence[Cell], standings: Sequence[Standing]) -> bytes:
     """`replays`: every single one; `cells`: means over seeds; `standings`: means over counted traces."""
-    parts = {"replays": figures, "cells": table, "standings": standings}
-    return orjson.dumps({name: [asdict(item) for item in items] for name, items in parts.items()}, option=_STABLE)
+    record = {
+        "replays": [asdict(each) for each in figures],
+        "cells": [asdict(cell) for cell in table],
+        "standings": [asdict(standing) for standing in standings],
+    }
+    return orjson.dumps(record, option=_STABLE)

@@ -1,0 +1,107 @@
+"""A comparison: policies x traces x workloads x routings x seeds, and what the finished replays say together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from autoscaler.model import InvalidInput, Routing, Workload
+from autoscaler.policies.build import build
+from autoscaler.spec import LoadedPolicy
+from simulations.replay import Replay
+from simulations.report import words
+from simulations.report.grid import Grid, grids
+from simulations.report.page import Closeup, budget, closeup
+from simulations.report.summary import Cell, Standing, cells, standings
+from simulations.result import Figures
+from simulations.store import Store
+from simulations.traffic.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is compared with what."""
+
+    policies: tuple[LoadedPolicy, ...]
+    traces: tuple[Trace, ...]
+    workloads: tuple[Workload, ...]
+    seeds: tuple[int, ...]
+    routings: tuple[Routing, ...] = ()
+    """Empty: each workload's own."""
+    with_reference: bool = True
+    """Whether costs are compared with a plan that knows the future."""
+
+    def __post_init__(self) -> None:
+        """A name must mean one thing in a table.
+
+        Raises:
+            InvalidInput: two policies, traces or workloads have the same name, there is nothing to replay, or a
+                policy cannot be built.
+        """
+        problems = [
+            *_twice("policy", [policy.name for policy in self.policies]),
+            *_twice("trace", [trace.name for trace in self.traces]),
+            *_twice("workload", [workload.name for workload in self.workloads]),
+            *_twice("seed", [str(seed) for seed in self.seeds]),
+        ]
+        if problems:
+            raise InvalidInput(*problems)
+        for policy, workload in product(self.policies, self.workloads):
+            build(policy, workload)
+
+    def replays(self) -> tuple[Replay, ...]:
+        """Every single one, in the order of the tables."""
+        return tuple(
+            Replay(policy, trace, policy.serving(workload), seed)
+            for workload, trace, policy, seed in product(self._routed(), self.traces, self.policies, self.seeds)
+        )
+
+    def served(self) -> Mapping[str, Workload]:
+        """Workloads by the name that figures give."""
+        return {workload.name: workload for workload in self.workloads}
+
+    def counted(self) -> Mapping[str, bool]:
+        """For each trace, whether means include it."""
+        return {trace.name: trace.counted for trace in self.traces}
+
+    def _routed(self) -> Iterator[Workload]:
+        for workload in self.workloads:
+            for routing in self.routings or (workload.routing,):
+                yield replace(workload, routing=routing)
+
+
+def _twice(what: str, names: Sequence[str]) -> Iterator[str]:
+    if not names:
+        yield f"--{what}: nothing is named"
+    for name, number in Counter(names).items():
+        if number > 1:
+            yield f"{what} {name}: named {number} times — each once, under a name of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a finished comparison says."""
+
+    figures: tuple[Figures, ...]
+    cells: tuple[Cell, ...]
+    standings: tuple[Standing, ...]
+    grids: tuple[Grid, ...]
+
+
+def summary(comparison: Comparison, store: Store) -> Summary:
+    """Everything but the timelines, in the order of the comparison; each replay must be in the store."""
+    figures = tuple(store.figures(replay.key()) for replay in comparison.replays())
+    served = comparison.served()
+    allowed = {name: words.allowed(workload) for name, workload in served.items()}
+    table = cells(figures, comparison.counted(), allowed)
+    ranking = standings(table)
+    return Summary(figures, table, ranking, grids(table, ranking, served))
+
+
+def closeups(comparison: Comparison, store: Store) -> tuple[Closeup, ...]:
+    """The replays of the first seed, for the plots over time; one timeline is in memory at a time."""
+    shown = [replay for replay in comparison.replays() if replay.seed == comparison.seeds[0]]
+    share = budget(len(shown))
+    return tuple(closeup(store.load(replay.key()), replay.workload, share) for replay in shown)

@@ -1,0 +1,84 @@
+"""One replay as it is asked for: a policy file on a trace, for a workload, with a seed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from autoscaler.loop import Target
+from autoscaler.model import Routing, Workload
+from autoscaler.policies.build import build
+from autoscaler.ports import Journal
+from autoscaler.spec import LoadedPolicy
+from simulations.engine import kernel
+from simulations.result import Figures, Result
+from simulations.run import Case, run
+from simulations.store import code_version
+from simulations.traffic.trace import Trace
+from simulations.world import Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Plain values only, so that a replay can be named by its content and sent to another machine."""
+
+    policy: LoadedPolicy
+    trace: Trace
+    workload: Workload
+    """What is served, with the policy's bounds and the routing that is asked for."""
+    seed: int = 1
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def run(self, journal: Journal | None = None) -> Result:
+        """Replay."""
+        policy, rails = build(self.policy, self.workload)
+        target = Target(self.policy.name, policy, rails)
+        case = Case(self.trace, self.workload, self.policy.name, lambda _: target, self.seed, self.conditions)
+        return run(case, journal)
+
+    def key(self) -> str:
+        """Hash of everything that the result depends on, the code included."""
+        content = {
+            "code": code_version(),
+            "policy": [self.policy.name, self.policy.file.model_dump(mode="json", by_alias=True)],
+            "trace": trace_digest(self.trace),
+            "workload": asdict(self.workload),
+            "seed": self.seed,
+            "conditions": asdict(self.conditions),
+        }
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def trace_digest(trace: Trace) -> str:
+    """Hash of the traffic: its numbers and its name (which picks the random streams), not where it came from."""
+    digest = hashlib.sha256()
+    digest.update(repr((trace.name, trace.bin_s, trace.scale, trace.eval_start_s, trace.start_s)).encode())
+    digest.update(trace.counts.tobytes())
+    if trace.arrivals_s is not None:
+        digest.update(trace.arrivals_s.tobytes())
+    return digest.hexdigest()
+
+
+def routed(workload: Workload, routing: Routing | None) -> Workload:
+    """The workload with another routing, if one is asked for."""
+    return workload if routing is None else replace(workload, routing=routing)
+
+
+def with_reference(result: Result, reference_pod_hours: float) -> Result:
+    """The result with its cost compared to a plan that knew the future."""
+    return replace(result, figures=figures_with_reference(result.figures, reference_pod_hours))
+
+
+def figures_with_reference(figures: Figures, reference_pod_hours: float) -> Figures:
+    """The figures with their cost compared to a plan that knew the future."""
+    return replace(figures, reference_pod_hours=reference_pod_hours, cost_ratio=figures.pod_hours / reference_pod_hours)
+
+
+def engine_is_compiled() -> bool:
+    """Whether the engine's machine code is there from an earlier run."""
+    advance: Any = kernel.advance
+    return any(Path(advance.stats.cache_path).glob("kernel.advance-*.nbi"))
