@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, FastAPI
 
 from inference_server import __version__
 from inference_server.api.admission import Admission
 from inference_server.api.errors import add_error_handlers
 from inference_server.api.health import health_routes
+from inference_server.api.models import model_routes
 from inference_server.api.service import AnyService
 from inference_server.api.sleep import sleep_routes
 from inference_server.telemetry.accounting import Accounting
@@ -19,6 +22,7 @@ def make_app(service: AnyService) -> FastAPI:
     router = _engine_routes(service)
     endpoints = frozenset(route.path for route in router.routes if "POST" in getattr(route, "methods", ()))  # type: ignore[attr-defined]
     app.include_router(health_routes(service))
+    app.include_router(model_routes(service))
     app.include_router(router)
     app.add_middleware(Admission, service=service, endpoints=endpoints)
     app.add_middleware(Accounting, ledger=service.metrics, endpoints=endpoints)
@@ -27,4 +31,11 @@ def make_app(service: AnyService) -> FastAPI:
 
 
 def _engine_routes(service: AnyService) -> APIRouter:
-    return sleep_routes(service, service.engine)  # type: ignore[arg-type]
+    """Routes of the engine's kind; what they need is imported only then."""
+    engine: Any = service.engine
+    if engine.kind == "sleep":
+        return sleep_routes(service, engine)
+    from inference_server.api.recognition import recognition_routes
+    from inference_server.audio.decode import AudioLimits
+
+    return recognition_routes(service, engine, AudioLimits())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -38,24 +41,66 @@ class ServerProcess:
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.partition("{")[0].partition(" ")[0] == name)
 
 
-@pytest.fixture
-def start_server() -> Iterator[Callable[..., ServerProcess]]:
-    """Start `inference-server serve` with the given arguments; ended at the end of the test."""
-    running: list[ServerProcess] = []
+class Processes:
+    """Starts servers, and ends what still runs."""
 
-    def start(*arguments: str) -> ServerProcess:
+    def __init__(self) -> None:
+        self._running: list[ServerProcess] = []
+
+    def start(self, *arguments: str) -> ServerProcess:
+        """`inference-server serve` with the given arguments, on a free port."""
         command = [sys.executable, "-c", "from inference_server.cli import main; main()", "serve", "--port", "0"]
         process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        running.append(ServerProcess(process, url))
+        self._running.append(ServerProcess(process, url))
         assert url.startswith("http://"), process.wait(30)
-        return running[-1]
+        return self._running[-1]
 
-    yield start
-    for server in running:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.process.wait(30)
-        assert server.process.stdout is not None
-        server.process.stdout.close()
+    def close(self) -> None:
+        for server in self._running:
+            if server.process.poll() is None:
+                server.process.kill()
+            server.process.wait(30)
+            assert server.process.stdout is not None
+            server.process.stdout.close()
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., ServerProcess]]:
+    """Start servers that end with the test."""
+    with contextlib.closing(Processes()) as processes:
+        yield processes.start
+
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+@dataclass(frozen=True)
+class DigitClip:
+    """One recorded clip with its labels."""
+
+    path: Path
+    language: str
+    words: str
+    digits: str
+
+
+@pytest.fixture(scope="session")
+def digit_clips() -> list[DigitClip]:
+    """The 60 clips of the digits model."""
+    folder = MODELS / "sensevoice-digits"
+    with (folder / "clips.csv").open(encoding="utf-8", newline="") as table:
+        return [
+            DigitClip(folder / "clips" / row["file"], row["language"], row["text"], row["digits"])
+            for row in csv.DictReader(table)
+        ]
+
+
+@pytest.fixture(scope="session")
+def digits_server() -> Iterator[ServerProcess]:
+    """A ready server with the digits model, shared by the tests that leave it as it is."""
+    with contextlib.closing(Processes()) as processes:
+        server = processes.start("--engine", "sensevoice", "-o", f"model={MODELS / 'sensevoice-digits'}")
+        server.wait_ready(120)
+        yield server

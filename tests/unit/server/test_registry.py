@@ -16,7 +16,7 @@ def test_options_become_settings_of_the_right_type() -> None:
 @pytest.mark.parametrize(
     ("name", "option", "said"),
     [
-        pytest.param("whisper", "a=1", "allowed: sleeper", id="unknown engine"),
+        pytest.param("whisper", "a=1", "sensevoice, sleeper", id="unknown engine"),
         pytest.param("sleeper", "service_s", "must be KEY=VALUE", id="no value"),
         pytest.param("sleeper", "naps=1", "keys: service_s", id="unknown key"),
         pytest.param("sleeper", "slots=many", "valid integer", id="wrong type"),

@@ -1,0 +1,1 @@
+"""Sound in and out: decoding with limits, spans of speech, encoding."""

@@ -1,0 +1,138 @@
+"""Any sound file to mono samples at one rate, in bounded time and memory.
+
+A header is never believed: sound is read block by block until the limit, so neither a header of ten hours nor ten hours
+of silence in a few kilobytes of FLAC costs more than the limit does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from inference_server.errors import Refusal
+
+Samples = npt.NDArray[np.float32]
+
+_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM")
+_FORMATS = frozenset({"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "MPEG", "AIFF"})
+_LOUDEST = 8.0
+"""Float files may overshoot 1; far beyond it the samples are integers in disguise."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioLimits:
+    """What is taken as audio.
+
+    Attributes:
+        min_s: shorter clips get arbitrary tags from the model (research: speech, 2c, 4).
+        max_s: longest duration.
+        min_rate_hz, max_rate_hz: sample rates of the file.
+        max_channels: of the file; they are averaged.
+    """
+
+    min_s: float = 0.1
+    max_s: float = 1800.0
+    min_rate_hz: int = 4000
+    max_rate_hz: int = 192_000
+    max_channels: int = 8
+
+
+def decode(file: BinaryIO, rate_hz: int, limits: AudioLimits) -> Samples:
+    """Read WAV, FLAC, Ogg (Vorbis, Opus), MP3 or AIFF.
+
+    Args:
+        file: positioned anywhere; seekable.
+        rate_hz: of the samples that are returned.
+        limits: what is taken.
+
+    Returns:
+        mono float32 in -1..1, one dimension.
+
+    Raises:
+        Refusal: 400 `bad_audio` for what is no such file or holds impossible samples, 413 `too_long`.
+    """
+    file.seek(0)
+    if not _looks_like_sound(file.read(4)):
+        raise _bad("not a sound file; allowed: WAV, FLAC, Ogg, MP3, AIFF")
+    file.seek(0)
+    try:
+        with soundfile.SoundFile(_Forgiving(file)) as sound:
+            _check_header(sound, limits)
+            mono = _read_mono(sound, limits)
+            file_rate_hz = sound.samplerate
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, EOFError) as error:
+        raise _bad("the sound file is damaged") from error
+    if mono.size < limits.min_s * file_rate_hz:
+        raise _bad(f"the clip must last at least {limits.min_s:g} s; it lasts {mono.size / file_rate_hz:.4f} s")
+    _check_samples(mono)
+    if file_rate_hz != rate_hz:
+        mono = soxr.resample(mono, file_rate_hz, rate_hz)
+    return np.clip(mono, -1.0, 1.0)
+
+
+class _Forgiving:
+    """A file that stays where it is when it is told to go where it cannot.
+
+    A damaged header makes libsndfile seek before the start; an exception could not leave its callback.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read = file.read
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return self._file.tell()
+
+
+def _bad(message: str) -> Refusal:
+    return Refusal(400, "bad_audio", message, code="invalid_audio", param="file")
+
+
+def _too_long(limits: AudioLimits) -> Refusal:
+    return Refusal(
+        413, "too_long", f"the clip may last at most {limits.max_s:g} s", code="audio_too_long", param="file"
+    )
+
+
+def _looks_like_sound(magic: bytes) -> bool:
+    is_mpeg_frame = len(magic) > 1 and magic[0] == 0xFF and magic[1] & 0xE0 == 0xE0  # 11 bits of sync
+    return magic.startswith(_MAGIC) or is_mpeg_frame
+
+
+def _check_header(sound: soundfile.SoundFile, limits: AudioLimits) -> None:
+    if sound.format not in _FORMATS:
+        raise _bad(f"the container {sound.format} is not supported; allowed: WAV, FLAC, Ogg, MP3, AIFF")
+    if not 1 <= sound.channels <= limits.max_channels:
+        raise _bad(f"{sound.channels} channels; allowed: 1 to {limits.max_channels}")
+    if not limits.min_rate_hz <= sound.samplerate <= limits.max_rate_hz:
+        raise _bad(f"{sound.samplerate} Hz; allowed: {limits.min_rate_hz} to {limits.max_rate_hz}")
+
+
+def _read_mono(sound: soundfile.SoundFile, limits: AudioLimits) -> Samples:
+    longest = int(limits.max_s * sound.samplerate)
+    blocks: list[Samples] = []
+    read = 0
+    while True:
+        block = sound.read(sound.samplerate, dtype="float32", always_2d=True)
+        if not len(block):
+            return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        read += len(block)
+        if read > longest:
+            raise _too_long(limits)
+        blocks.append(block.mean(axis=1, dtype=np.float32))
+
+
+def _check_samples(mono: Samples) -> None:
+    if not np.isfinite(mono).all():
+        raise _bad("the samples hold NaN or infinity")
+    if np.abs(mono).max() > _LOUDEST:
+        raise _bad("float samples must lie in -1..1")
