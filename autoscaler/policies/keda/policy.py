@@ -43,8 +43,9 @@ class KedaMemory:
 
     window: Window
     state: KedaState | None = None
-    poll_at_s: float = -math.inf
-    sync_at_s: float = -math.inf
+    poll_at_s: float | None = None
+    """When the next poll is due; None: at once."""
+    sync_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,7 @@ class KedaPolicy:
         window, now_s = memory.window.add(seen.signals), seen.at_s
         state = memory.state or KedaState.new(self.settings, now_s)
         size = seen.fleet.replicas
-        early_s = self.tick_s / 2
-        polls, syncs = now_s >= memory.poll_at_s - early_s, now_s >= memory.sync_at_s - early_s
+        polls, syncs = self._is_due(memory.poll_at_s, now_s), self._is_due(memory.sync_at_s, now_s)
         if not window.comparable or not (polls or syncs):
             reason = "between polls" if window.comparable else "waits for two scrapes"
             held = KedaMemory(window, state, memory.poll_at_s, memory.sync_at_s)
@@ -117,6 +117,10 @@ class KedaPolicy:
             sync_at_s = _following(sync_at_s, SYNC_S, now_s)
             steps += more
         return KedaMemory(window, state, poll_at_s, sync_at_s), Proposal(size, 0, steps)
+
+    def _is_due(self, at_s: float | None, now_s: float) -> bool:
+        """The tick that lies nearest counts, so that a tick that comes early is not skipped."""
+        return at_s is None or now_s >= at_s - self.tick_s / 2
 
     def _answer(self, trigger: Trigger, window: Window, crowd: Crowd, now_s: float) -> Answer:
         reading = self.readings[trigger.name]
@@ -143,6 +147,6 @@ def _queue(mode: RabbitMode, messages: float, window: Window, now_s: float) -> Q
     return QueueAnswer(messages, published, delivered)
 
 
-def _following(due_s: float, period_s: float, now_s: float) -> float:
+def _following(due_s: float | None, period_s: float, now_s: float) -> float:
     """The next time on a fixed grid; a grid that was missed starts anew."""
-    return due_s + period_s if due_s + period_s > now_s else now_s + period_s
+    return now_s + period_s if due_s is None or due_s + period_s <= now_s else due_s + period_s
