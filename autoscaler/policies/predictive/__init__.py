@@ -1,0 +1,6 @@
+"""The predictive policy: as many pods as are worth their cost, given what the load may become.
+
+Forecast the distribution of the load in the window in which a pod ordered now would serve; turn load and pods into
+the expected share of missed requests; take the number of pods that minimises pods + price x expected misses; and find
+the price by replaying, at 64 prices at once, what it would have brought on the real traffic so far.
+"""

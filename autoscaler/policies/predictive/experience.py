@@ -1,0 +1,130 @@
+"""What an interval of traffic teaches: the past grows, outcomes are booked, the shadows live it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from autoscaler.capacity.missed import Table, level, table
+from autoscaler.forecast.bins import OFFSET
+from autoscaler.forecast.features import LONGEST_SILENCE_S, Past, features, is_high, past
+from autoscaler.policies.predictive.demand import Interval
+from autoscaler.policies.predictive.learn import spans
+from autoscaler.policies.predictive.memory import Memory
+from autoscaler.policies.predictive.price import expected_misses_rps, want
+from autoscaler.policies.predictive.settings import Settings
+from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+
+RESIDUAL_INTERVALS = 2000
+"""The residuals remember an hour: older outcomes need not be booked one by one."""
+USE_AT_START = 0.7
+"""A replay of history begins with as many pods as are busy to this share."""
+
+
+def slots_per_request(memory: Memory) -> float:
+    """Load of one request an interval, in busy slots."""
+    return memory.demand.law.mean_s / memory.traffic.series.interval_s
+
+
+def capacity(memory: Memory, settings: Settings) -> Table:
+    """Missed shares of the service as it is measured now."""
+    return table(memory.demand.law, level(memory.demand.dispersion), settings.bounds.max_pods)
+
+
+def remember(memory: Memory, interval: Interval) -> None:
+    """Add an interval to the past, and the outcome of the moment whose windows it closes."""
+    traffic, horizon = memory.traffic, memory.windows.horizon
+    traffic.levels.append(traffic.level.value)
+    traffic.series.append(interval.requests, known=interval.known)
+    traffic.level.add(interval.requests)
+    traffic.daily.add(interval.requests)
+    scale = slots_per_request(memory)
+    if is_high(traffic.series, scale):
+        traffic.last_high = len(traffic.series) - 1
+    if len(traffic.levels) >= horizon:
+        before = traffic.levels.popleft() * scale + OFFSET
+        tail = traffic.series.short[-horizon:]
+        for residuals, span in zip((memory.order_residuals, memory.hold_residuals), spans(memory.windows), strict=True):
+            peak = float(tail[span.start : span.stop].max())
+            residuals.add(math.log((peak * scale + OFFSET) / before))
+
+
+def remember_all(memory: Memory, counts: Floats) -> None:
+    """Add much history at once; only its end is lived through interval by interval."""
+    lived = counts[-RESIDUAL_INTERVALS:]
+    bulk = counts[: len(counts) - len(lived)]
+    if len(bulk):
+        traffic = memory.traffic
+        series = traffic.series
+        series.append(bulk)
+        traffic.level.add_all(bulk)
+        traffic.daily.add_all(bulk)
+        silence_s = past(series, np.array([len(series)]), slots_per_request(memory)).silence_s[0]
+        if silence_s < LONGEST_SILENCE_S:
+            traffic.last_high = len(series) - 1 - round(silence_s / series.interval_s)
+    for count in lived:
+        remember(memory, Interval(float(count), 0.0, known=True))
+
+
+def forecast(memory: Memory, settings: Settings) -> tuple[Floats, Floats]:
+    """Distributions of the load in the order and in the hold window, relative to the present level."""
+    if memory.model is None:
+        return memory.order_residuals.histogram, memory.hold_residuals.histogram
+    now = np.array([len(memory.traffic.series)])
+    row = features(_present(memory), now, memory.model.layout, settings.local_s)
+    return memory.model.forest.histograms(row[0])
+
+
+def _present(memory: Memory) -> Past:
+    traffic, scale = memory.traffic, slots_per_request(memory)
+    series = traffic.series
+    silence_s = (len(series) - 1 - traffic.last_high) * series.interval_s if traffic.last_high >= 0 else math.inf
+    return Past(
+        series,
+        scale,
+        level=np.array([traffic.level.value * scale]),
+        daily=np.array([traffic.daily.value * scale]),
+        silence_s=np.array([min(silence_s, LONGEST_SILENCE_S)]),
+    )
+
+
+def wants(memory: Memory, settings: Settings, laws: tuple[Floats, Floats], prices: Floats) -> tuple[Ints, Ints]:
+    """Pods worth ordering and pods worth holding at each price, for the forecast of each; shapes (prices,)."""
+    now = memory.traffic.level.value * slots_per_request(memory)
+    tables, mean_s = capacity(memory, settings), memory.demand.law.mean_s
+    order, hold = (want(expected_misses_rps(law, now, tables, mean_s), prices, settings.bounds) for law in laws)
+    return order, np.maximum(order, hold)
+
+
+def live(memory: Memory, settings: Settings, interval: Interval) -> float:
+    """The shadows live an interval that was just remembered; what the one at the price in use missed."""
+    law, scale = memory.demand.law, slots_per_request(memory)
+    smooth = float(memory.traffic.series.short[-1]) * scale
+    tables, span_s = capacity(memory, settings), settings.interval_s
+    missed = memory.shadows.advance(interval.requests * scale, smooth, span_s, law, tables)
+    return float(np.interp(math.log(memory.steering.price), np.log(grid(law.mean_s)), missed))
+
+
+def decide_shadows(memory: Memory, settings: Settings, order: Ints, hold: Ints) -> None:
+    """Each shadow follows its wants."""
+    law, most = memory.demand.law, settings.bounds.max_pods
+    memory.shadows.decide(order[:PRICES], hold[:PRICES], settings.backlog, law, most)
+
+
+def replay(memory: Memory, settings: Settings, counts: Floats) -> None:
+    """Let the shadows live through the end of the history, as if it came now."""
+    first = counts[: round(60 / settings.interval_s)]
+    pods = math.ceil(float(first.mean()) * slots_per_request(memory) / USE_AT_START / settings.workload.concurrency)
+    memory.shadows = Shadows.begin(max(1, pods), memory.windows.served_from)
+    prices = grid(memory.demand.law.mean_s)
+    for count in counts:
+        interval = Interval(float(count), 0.0, known=True)
+        remember(memory, interval)
+        memory.steering.saw(interval.requests, settings.interval_s)
+        live(memory, settings, interval)
+        decide_shadows(memory, settings, *wants(memory, settings, forecast(memory, settings), prices))

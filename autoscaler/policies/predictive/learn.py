@@ -1,0 +1,68 @@
+"""From a history to a model: which moments to learn from, what came after each. Runs beside the tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from autoscaler.forecast import forest
+from autoscaler.forecast.bins import log_ratio
+from autoscaler.forecast.features import features, layout, past
+from autoscaler.forecast.leadtime import Windows
+from autoscaler.forecast.series import SHORT, LoadSeries
+from autoscaler.model import Fitted
+from autoscaler.policies.predictive.memory import Model
+
+Floats = npt.NDArray[np.floating]
+LocalTime = Callable[[Floats], Floats]
+
+LEAST_ROWS = 60
+SKIPPED_ROWS = 2000
+"""The first moments know too little of the past to be typical."""
+
+
+def learn(
+    series: LoadSeries, windows: Windows, slots_per_request: float, local_s: LocalTime, seed: int
+) -> Fitted | None:
+    """Fit a forest to a history; None where the history is too short.
+
+    Args:
+        series: the history; not changed.
+        windows: what is to be forecast.
+        slots_per_request: load of one request an interval.
+        local_s: clock times to local time.
+        seed: of the draw and of the trees.
+    """
+    count = len(series)
+    rows = np.arange(min(SKIPPED_ROWS, count // 3), count - windows.horizon + 1)
+    rows = rows[_measured(series, rows, windows.horizon)] if len(rows) else rows
+    if len(rows) < LEAST_ROWS:
+        return None
+    order, hold = outcomes(series.short * slots_per_request, rows, windows)
+    drawn, weights = forest.draw(hold, forest.MAX_ROWS, np.random.default_rng([seed, count]))
+    rows = rows[drawn]
+    plan = layout(series, windows.lead)
+    seen = past(series, rows, slots_per_request)
+    ratios = np.column_stack([log_ratio(order[drawn], seen.level), log_ratio(hold[drawn], seen.level)])
+    grown = forest.fit(features(seen, rows, plan, local_s), ratios, weights, seed)
+    return Fitted(grown.digest, Model(grown, plan, windows))
+
+
+def outcomes(short: npt.NDArray[np.floating], rows: npt.NDArray[np.intp], windows: Windows) -> tuple[Floats, Floats]:
+    """The largest short mean inside the order and the hold window of each row, whose windows must be over."""
+    runs = [np.max([short[rows + i].astype(float) for i in span], axis=0) for span in spans(windows)]
+    return runs[0], runs[1]
+
+
+def spans(windows: Windows) -> tuple[range, range]:
+    """Where the short means end, after a row, that lie wholly in its order and in its hold window."""
+    first, end = windows.order
+    return range(first + SHORT - 1, end), range(SHORT - 1, windows.hold)
+
+
+def _measured(series: LoadSeries, rows: npt.NDArray[np.intp], horizon: int) -> npt.NDArray[np.bool_]:
+    """Whether every interval of a row's windows was measured."""
+    sums = np.concatenate([[0], np.cumsum(series.known)])
+    return np.asarray(sums[rows + horizon] - sums[rows] == horizon)

@@ -1,0 +1,109 @@
+"""All that the predictive policy carries from tick to tick.
+
+Arrays grow and decay in place: a memory is owned by one target and handed on, never kept twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from autoscaler.forecast.features import DAY_S, LEVEL_S, Layout
+from autoscaler.forecast.forest import Forest
+from autoscaler.forecast.leadtime import LeadTime, Windows
+from autoscaler.forecast.residual import Residuals
+from autoscaler.forecast.series import LoadSeries
+from autoscaler.policies.predictive.demand import Demand
+from autoscaler.policies.predictive.shadows import Shadows
+from autoscaler.policies.predictive.steering import Steering
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(slots=True)
+class Average:
+    """Exponential average of requests an interval, free of the start's bias."""
+
+    keep: float
+    total: float = 0.0
+    weight: float = 0.0
+
+    @classmethod
+    def over(cls, memory_s: float, interval_s: float) -> Average:
+        """With the given memory, nothing seen yet."""
+        return cls(math.exp(-interval_s / memory_s))
+
+    def add(self, value: float) -> None:
+        """One more interval."""
+        self.total = self.total * self.keep + (1 - self.keep) * value
+        self.weight = self.weight * self.keep + (1 - self.keep)
+
+    def add_all(self, values: Floats) -> None:
+        """Many intervals, oldest first, as if each was added."""
+        fade = self.keep ** np.arange(len(values) - 1, -1, -1)
+        gone = self.keep ** len(values)
+        self.total = self.total * gone + (1 - self.keep) * float(values @ fade)
+        self.weight = self.weight * gone + 1 - gone
+
+    @property
+    def value(self) -> float:
+        """The average; 0 before anything was seen."""
+        return self.total / self.weight if self.weight else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A finished forest with what it was fitted for."""
+
+    forest: Forest
+    layout: Layout
+    windows: Windows
+
+
+@dataclass(slots=True)
+class Traffic:
+    """The load so far, and what features need of it besides."""
+
+    series: LoadSeries
+    level: Average
+    daily: Average
+    last_high: int = -1
+    """Interval at which the short mean was last above half of the day's largest; -1 for never."""
+    levels: deque[float] = field(default_factory=deque)
+    """Present level before each of the last intervals, in requests an interval; oldest first."""
+
+    @classmethod
+    def begin(cls, interval_s: float, start_s: float) -> Traffic:
+        """Nothing seen yet."""
+        series = LoadSeries(interval_s, start_s)
+        return cls(series, Average.over(LEVEL_S, interval_s), Average.over(DAY_S, interval_s))
+
+
+@dataclass(slots=True)
+class Memory:
+    """The whole state of one target's policy."""
+
+    traffic: Traffic
+    demand: Demand
+    lead: LeadTime
+    windows: Windows
+    order_residuals: Residuals
+    hold_residuals: Residuals
+    shadows: Shadows
+    steering: Steering
+    target: int
+    falling: int = 0
+    model: Model | None = None
+    next_fit_s: float = math.inf
+    began_s: float = math.nan
+    """Clock time of the first tick."""
+    history_s: float = 0.0
+    """Length of the history that was there before the first tick."""
+    cleared: bool = False
+    """The shadows forgot their first moments."""
+    loaded: frozenset[str] = frozenset()
+    """Pods whose start was counted."""

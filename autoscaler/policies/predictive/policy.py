@@ -1,0 +1,242 @@
+"""The predictive policy: one tick from scrapes to a wish.
+
+Read `PredictivePolicy.propose` from top to bottom: experience, forecast, wants at every price, the price, the target.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from autoscaler.forecast.bins import quantile
+from autoscaler.forecast.leadtime import LeadTime, windows
+from autoscaler.forecast.residual import Residuals
+from autoscaler.forecast.series import spread
+from autoscaler.model import Fit, History, Observation, Phase, Proposal, Step
+from autoscaler.policies.predictive.demand import Demand, Interval
+from autoscaler.policies.predictive.experience import (
+    decide_shadows,
+    forecast,
+    live,
+    remember,
+    remember_all,
+    replay,
+    slots_per_request,
+    wants,
+)
+from autoscaler.policies.predictive.learn import learn
+from autoscaler.policies.predictive.memory import Memory, Model, Traffic
+from autoscaler.policies.predictive.price import backlog_pods
+from autoscaler.policies.predictive.settings import Settings
+from autoscaler.policies.predictive.shadows import Shadows, follow, grid
+from autoscaler.policies.predictive.steering import Steering
+
+Floats = npt.NDArray[np.floating]
+
+DATA_AGE_S = 3.0
+"""Mean age of the newest scrape at a tick."""
+FIRST_FITS_S = tuple(60.0 * minutes for minutes in (10, 15, 22, 33, 50, 75, 120, 240))
+REFIT_S = 16 * 3600.0
+OBSERVE_FIRST_S = 60.0
+"""Without history the pods that are there stay for the first minute."""
+CLEARED_AT_S = 180.0
+"""What the shadows missed before belongs to the size that was found."""
+SHORT_HISTORY_S = 4 * 3600.0
+REPLAYED_S, REPLAYED_SHARE = 48 * 3600.0, 0.4
+"""How much of the history the shadows are replayed on; the model that they use saw only what lies before."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictivePolicy:
+    """As many pods as are worth their cost, given what the load may become."""
+
+    settings: Settings
+    history: History | None = None
+    """Traffic from before the first tick, where it is known."""
+
+    @property
+    def tick_s(self) -> float:
+        """Seconds between two decisions."""
+        return self.settings.tick_s
+
+    @property
+    def lookback_s(self) -> float:
+        """Scrapes wanted from before the first tick: enough for a first rate."""
+        return 4 * self.settings.interval_s
+
+    def start(self) -> Memory:
+        """The memory before the first tick: with a history, a model of it and shadows that were replayed on it."""
+        history, settings = self.history, self.settings
+        if history is None or not len(history.counts):
+            return self._begin(start_s=math.nan)
+        memory = self._begin(history.end_s - len(history.counts) * history.bin_s)
+        noise = np.random.default_rng([settings.seed, 1])
+        counts = spread(history.counts, history.bin_s, settings.interval_s, noise)
+        memory.history_s = len(counts) * settings.interval_s
+        if memory.history_s <= SHORT_HISTORY_S:
+            remember_all(memory, counts)
+            return memory
+        replayed = int(min(REPLAYED_S / settings.interval_s, REPLAYED_SHARE * len(counts)))
+        remember_all(memory, counts[:-replayed])
+        self._learn_now(memory)
+        replay(memory, settings, counts[-replayed:])
+        self._learn_now(memory)
+        memory.next_fit_s = history.end_s + REFIT_S
+        memory.cleared = True
+        return memory
+
+    def propose(self, memory: Memory, seen: Observation) -> tuple[Memory, Proposal]:
+        """The wish for this tick."""
+        self._arrive(memory, seen)
+        intervals = memory.demand.take(seen.signals)
+        for interval in intervals:
+            self._experience(memory, interval)
+        if memory.history_s <= SHORT_HISTORY_S and seen.at_s - memory.began_s < OBSERVE_FIRST_S:
+            return memory, _observe_first(memory, seen)
+
+        settings, steering = self.settings, memory.steering
+        prices = grid(memory.demand.law.mean_s)
+        laws = forecast(memory, settings)
+        order, hold = wants(memory, settings, laws, np.append(prices, steering.price))
+        if intervals:
+            decide_shadows(memory, settings, order, hold)
+            picked = steering.pick(prices, memory.shadows.misses, memory.shadows.requests, settings.price)
+            steering.steer(picked, memory.history_s + steering.age_s, len(intervals) * settings.interval_s)
+        steps = self._follow(memory, int(order[-1]), int(hold[-1]), seen)
+        insight = self._insight(memory, laws[0])
+        return memory, Proposal(memory.target, 0, steps, insight, self._fit(memory, seen.at_s))
+
+    def _begin(self, start_s: float) -> Memory:
+        settings = self.settings
+        lead = LeadTime(settings.workload.cold_start)
+        spans = windows(lead, settings.interval_s, DATA_AGE_S)
+        return Memory(
+            traffic=Traffic.begin(settings.interval_s, start_s),
+            demand=Demand.begin(settings.workload, settings.interval_s),
+            lead=lead,
+            windows=spans,
+            order_residuals=Residuals(settings.interval_s),
+            hold_residuals=Residuals(settings.interval_s),
+            shadows=Shadows.begin(1, spans.served_from),
+            steering=Steering(settings.price.start),
+            target=0,
+        )
+
+    def _arrive(self, memory: Memory, seen: Observation) -> None:
+        """Take over what is there at the first tick; after it, adopt models and learn from starts that ended."""
+        loaded = frozenset(pod.name for pod in seen.fleet.pods if pod.loaded_at_s is not None)
+        if math.isnan(memory.began_s):
+            memory.began_s = seen.at_s
+            memory.target = seen.fleet.replicas
+            if not memory.cleared:
+                memory.shadows = Shadows.begin(max(seen.fleet.replicas, 1), memory.windows.served_from)
+                memory.next_fit_s = seen.at_s + FIRST_FITS_S[0]
+            if math.isnan(memory.traffic.series.start_s):
+                scrapes = seen.signals.scrapes
+                memory.traffic.series.start_s = scrapes[0].at_s if scrapes else seen.at_s
+        elif loaded - memory.loaded:
+            leads = [
+                pod.loaded_at_s - pod.ordered_at_s
+                for pod in seen.fleet.pods
+                if pod.loaded_at_s is not None and pod.name not in memory.loaded
+            ]
+            memory.lead = memory.lead.learned(*leads)
+        memory.loaded = loaded
+        if seen.fitted is not None and isinstance(seen.fitted.model, Model):
+            memory.model = seen.fitted.model
+
+    def _experience(self, memory: Memory, interval: Interval) -> None:
+        """One finished interval: remember it, let the shadows live it, judge the price by it."""
+        remember(memory, interval)
+        span_s = self.settings.interval_s
+        memory.steering.saw(interval.requests, span_s)
+        replayed = live(memory, self.settings, interval) if interval.known else 0.0
+        memory.steering.judged(interval.requests, interval.misses, replayed, span_s)
+        if not memory.cleared and memory.traffic.series.end_s - memory.began_s >= CLEARED_AT_S:
+            memory.shadows.clear()
+            memory.cleared = True
+
+    def _follow(self, memory: Memory, order: int, hold: int, seen: Observation) -> tuple[Step, ...]:
+        """The target of this tick, stage by stage: what is ordered, what waits, what is held."""
+        now = _busy_pods(memory)
+        price = memory.steering.price
+        steps = [
+            Step("present", now, 0, "busy at the present load; a rule without foresight would start from here"),
+            Step(
+                "order", order, 0, f"worth their cost when a pod ordered now would serve, at {price:.2f} pod-s a miss"
+            ),
+        ]
+        backlog = self._backlog(memory, seen.fleet.count(Phase.SERVING))
+        if backlog > order:
+            order = backlog
+            gone_s = self.settings.backlog.drain_s
+            steps.append(Step("backlog", order, 0, f"{memory.demand.queued:.0f} requests wait: gone in {gone_s:g} s"))
+        hold = max(order, hold)
+        target, falling = follow(*(np.array([value]) for value in (memory.target, memory.falling, order, hold)))
+        memory.target, memory.falling = int(target[0]), int(falling[0])
+        if memory.target > order:
+            kept = "they would be wanted again within two lead times"
+            why = kept if memory.target <= hold else "fewer are wanted, but not yet at two ticks running"
+            steps.append(Step("hold", memory.target, 0, why))
+        return tuple(steps)
+
+    def _backlog(self, memory: Memory, serving: int) -> int:
+        law = memory.demand.law
+        pods = backlog_pods(
+            load=np.array([memory.traffic.series.last * slots_per_request(memory)]),
+            waiting=np.array([memory.demand.queued * law.mean_s]),
+            slots=np.array([float(serving * law.slots)]),
+            rule=self.settings.backlog,
+            slots_per_pod=law.slots,
+        )
+        return min(int(pods[0]), self.settings.bounds.max_pods)
+
+    def _learn_now(self, memory: Memory) -> None:
+        """Learn and adopt at once, before the first tick."""
+        scale, settings = slots_per_request(memory), self.settings
+        fitted = learn(memory.traffic.series, memory.windows, scale, settings.local_s, settings.seed)
+        if fitted is not None:
+            memory.model = fitted.model
+
+    def _fit(self, memory: Memory, now_s: float) -> Fit | None:
+        """A refit that is due, as a job of its own."""
+        if now_s < memory.next_fit_s:
+            return None
+        age_s = now_s - memory.began_s
+        early = [moment_s for moment_s in FIRST_FITS_S if moment_s > age_s and memory.history_s <= SHORT_HISTORY_S]
+        memory.next_fit_s = memory.began_s + early[0] if early else now_s + REFIT_S
+        series, scale, settings = memory.traffic.series.copy(), slots_per_request(memory), self.settings
+        return Fit(partial(learn, series, memory.windows, scale, settings.local_s, settings.seed))
+
+    def _insight(self, memory: Memory, order: Floats) -> dict[str, float]:
+        """Figures that explain the decision: loads in busy slots, prices in pod-seconds a miss."""
+        now = memory.traffic.level.value * slots_per_request(memory)
+        typical_s, slow_s = memory.lead.quantiles_s(0.5, 0.95)
+        rule, steering = self.settings.price, memory.steering
+        return {
+            "load_now": now,
+            **{f"load_p{100 * p:.0f}": quantile(order, now, p) for p in (0.5, 0.9, 0.99)},
+            "lead_p50_s": typical_s,
+            "lead_p95_s": slow_s,
+            "price": steering.price,
+            "correction": steering.correction(rule),
+            "allowance": steering.allowance(rule),
+            "dispersion": memory.demand.dispersion,
+            "service_mean_s": memory.demand.law.mean_s,
+        }
+
+
+def _busy_pods(memory: Memory) -> int:
+    """Pods that the present load keeps busy, without margin."""
+    load = memory.traffic.level.value * slots_per_request(memory)
+    return max(1, math.ceil(load / memory.demand.law.slots))
+
+
+def _observe_first(memory: Memory, seen: Observation) -> Proposal:
+    memory.target = max(seen.fleet.replicas, 1)
+    why = "the first minute without history: the pods that are there stay"
+    return Proposal(memory.target, 0, (Step("observe", memory.target, 0, why),))

@@ -1,0 +1,75 @@
+"""Pods against misses at a price: the one line that replaces headroom, target utilisation, floor and standby count.
+
+The price is in pod-seconds that one avoided miss is worth. Research note "algorithm", C.4.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from autoscaler.capacity.missed import Table
+from autoscaler.forecast.bins import loads
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Numbers of pods that may be asked for; at least one, for nothing else would notice the next request."""
+
+    min_pods: int
+    max_pods: int
+
+
+def expected_misses_rps(histogram: Floats, level: float, table: Table, mean_s: float) -> Floats:
+    """Missed requests a second with each number of pods, over a forecast distribution of the load.
+
+    A load that not even the last row carries counts as the largest that it does: else every number of pods looks
+    alike there, and one pod would win.
+
+    Returns:
+        Shape (pods,), for 1 to the table's number of pods.
+    """
+    likely = np.flatnonzero(histogram)
+    load = np.minimum(loads(level)[likely], table.carried)
+    return np.asarray(table.share[:, table.columns(load)] @ (histogram[likely] * load / mean_s))
+
+
+def want(misses_rps: Floats, prices: Floats, bounds: Bounds) -> Ints:
+    """The number of pods that minimises pods + price x misses, for each price; shape (prices,)."""
+    pods = np.arange(bounds.min_pods, bounds.max_pods + 1)
+    cost = pods + prices[:, None] * misses_rps[bounds.min_pods - 1 : bounds.max_pods]
+    return np.asarray(pods[np.argmin(cost, axis=1)])
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """When waiting work counts, and how fast it shall be gone."""
+
+    drain_s: float
+    threshold: float = 0.3
+    """Seconds of waiting work per serving slot below which a queue is only the usual breath."""
+
+
+def backlog_pods(load: Floats, waiting: Floats, slots: Floats, rule: Backlog, slots_per_pod: int) -> Floats:
+    """Pods that serve the load and drain the waiting work in time; 0 where too little waits. Elementwise.
+
+    Args:
+        load: present load in busy slots.
+        waiting: waiting work in slot-seconds.
+        slots: slots that serve now.
+        rule: when and how fast.
+        slots_per_pod: requests that one pod serves at a time.
+    """
+    pods = np.ceil((load + waiting / rule.drain_s) / slots_per_pod - 1e-9)
+    return np.where(waiting > rule.threshold * slots, pods, 0.0)
+
+
+def log_grid(first: float, last: float, count: int) -> Floats:
+    """Prices at equal ratios; shape (count,)."""
+    return np.exp(np.linspace(math.log(first), math.log(last), count))

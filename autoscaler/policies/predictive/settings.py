@@ -1,0 +1,42 @@
+"""What the policy file says, in the policy's own terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+import numpy as np
+import numpy.typing as npt
+
+from autoscaler.model import Workload
+from autoscaler.policies.predictive.price import Backlog, Bounds
+from autoscaler.policies.predictive.steering import PriceRule
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One target's predictive policy."""
+
+    workload: Workload
+    """Priors of service and start, and the objective."""
+    bounds: Bounds
+    price: PriceRule
+    backlog: Backlog
+    tick_s: float = 5.0
+    interval_s: float = 5.0
+    """Length of the intervals that load is counted in; not below the scrape interval."""
+    time_zone: tzinfo = UTC
+    """Of the service's users, for the time of day."""
+    seed: int = 0
+
+    def local_s(self, clock_s: Floats) -> Floats:
+        """Local time in seconds; the zone's offset is looked up once an hour. Elementwise."""
+        hours, where = np.unique(clock_s // 3600, return_inverse=True)
+        offsets = [self._offset_s(float(hour) * 3600) for hour in hours]
+        return np.asarray(clock_s + np.array(offsets)[where])
+
+    def _offset_s(self, clock_s: float) -> float:
+        offset = datetime.fromtimestamp(clock_s, self.time_zone).utcoffset()
+        return offset.total_seconds() if offset else 0.0

@@ -1,0 +1,122 @@
+"""Sixty-four shadow services, each at its own price, replayed on the real traffic as it comes.
+
+Each shadow follows the policy's own rule with its price; a fluid model says what it would have missed. The lowest
+price whose misses fit the budget is the one to use: tuning in hindsight, done online. Research note "algorithm", C.4.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from autoscaler.capacity.missed import ServiceLaw, Table
+from autoscaler.policies.predictive.price import Backlog, backlog_pods, log_grid
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+
+PRICES = 64
+CHEAPEST, DEAREST = 0.28, 670.0
+"""Ends of the grid in service times: below one service time no pod pays."""
+MEMORY_S = 72 * 3600.0
+PATIENCE_S = 30.0
+"""Longest wait that the fluid model lets build up."""
+
+
+@dataclass(slots=True)
+class Shadows:
+    """State of all shadows; updated in place.
+
+    Attributes:
+        target: pods that each shadow wants; shape (PRICES,).
+        falling: ticks in a row at which fewer were wanted.
+        ordered: the last targets, oldest first; the least of them serves. Shape (served_from + 1, PRICES).
+        waiting: work in each shadow's queue, slot-seconds.
+        misses: decayed misses of each shadow.
+        requests: decayed requests, the same for all.
+    """
+
+    target: Ints
+    falling: Ints
+    ordered: Ints
+    waiting: Floats
+    misses: Floats
+    requests: float = 0.0
+    load: float = 0.0
+    """Mean load of the last three intervals when `advance` was last called."""
+
+    @classmethod
+    def begin(cls, pods: int, served_from: int) -> Shadows:
+        """All shadows with the pods that are there."""
+        target = np.full(PRICES, pods, dtype=np.int64)
+        return cls(
+            target=target,
+            falling=np.zeros(PRICES, dtype=np.int64),
+            ordered=np.tile(target, (served_from + 1, 1)),
+            waiting=np.zeros(PRICES),
+            misses=np.zeros(PRICES),
+        )
+
+    def clear(self) -> None:
+        """Forget misses and requests; the pods stay."""
+        self.misses[:] = 0.0
+        self.requests = 0.0
+
+    def advance(self, load: float, smooth: float, interval_s: float, law: ServiceLaw, table: Table) -> Floats:
+        """One finished interval of traffic; returns what each shadow missed in it.
+
+        Args:
+            load: of the interval, in busy slots.
+            smooth: mean of the last three intervals.
+            interval_s: its length.
+            law: the service.
+            table: missed shares at the arrivals' dispersion.
+        """
+        pods = self.ordered.min(axis=0)
+        slots = pods * float(law.slots)
+        before = self.waiting
+        after = np.clip(before + interval_s * (load - slots), 0.0, PATIENCE_S * slots)
+        late = _share_above(before, after, law.wait_s * slots)
+        column = int(table.columns(np.array([smooth]))[0])
+        usual = np.where(pods > 0, table.share[np.maximum(pods, 1) - 1, column], 1.0)
+        requests = interval_s * load / law.mean_s
+        missed = requests * np.maximum(late, usual)
+
+        keep = math.exp(-interval_s / MEMORY_S)
+        self.misses = self.misses * keep + missed
+        self.requests = self.requests * keep + requests
+        self.waiting = after
+        self.load = smooth
+        return missed
+
+    def decide(self, order: Ints, hold: Ints, rule: Backlog, law: ServiceLaw, max_pods: int) -> None:
+        """Each shadow's next target: grow at once, shrink when wanted twice in a row."""
+        slots = self.ordered.min(axis=0) * float(law.slots)
+        drained = backlog_pods(np.full(PRICES, self.load), self.waiting, slots, rule, law.slots)
+        order = np.minimum(np.maximum(order, drained.astype(np.int64)), max_pods)
+        self.target, self.falling = follow(self.target, self.falling, order, np.maximum(order, hold))
+        self.ordered = np.concatenate([self.ordered[1:], self.target[None]])
+
+
+def follow(target: Ints, falling: Ints, order: Ints, hold: Ints) -> tuple[Ints, Ints]:
+    """The rule of growth and shrinking, elementwise: the new target and ticks in a row at which it wanted to fall."""
+    falling = np.where(hold < target, falling + 1, 0)
+    fallen = np.where(falling >= 2, hold, target)
+    grown = np.maximum(fallen, order)
+    return grown, np.where(order > target, 0, np.where(falling >= 2, 0, falling))
+
+
+def grid(mean_s: float) -> Floats:
+    """The shadows' prices in pod-seconds a miss."""
+    return log_grid(CHEAPEST * mean_s, DEAREST * mean_s, PRICES)
+
+
+def _share_above(before: Floats, after: Floats, limit: Floats) -> Floats:
+    """Share of an interval in which work that goes in a line from `before` to `after` is above `limit`."""
+    low, high = np.minimum(before, after), np.maximum(before, after)
+    span = high - low
+    moving = np.clip((high - limit) / np.where(span > 0, span, 1.0), 0.0, 1.0)
+    return np.where(span > 0, moving, (after > limit).astype(float))

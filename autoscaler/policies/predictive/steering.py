@@ -1,0 +1,123 @@
+"""Which price to use: the lowest whose replayed misses, corrected by what was really missed, fit the budget.
+
+Research note "algorithm", C.4: correction, budget, pick. Counts decay with the shadows' memory.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from autoscaler.policies.predictive.shadows import MEMORY_S
+
+Floats = npt.NDArray[np.floating]
+
+MARGIN = 0.88
+"""Share of the budget that is steered to; the rest absorbs what the replay does not see."""
+WARM_UP_S = 120.0
+"""What is missed in the first moments belongs to the size that was found, not to the price."""
+CORRECTION_S = 1800.0
+CORRECTION_LIMITS = (0.25, 4.0)
+BUDGET_HORIZON_S = 86400.0
+"""A debt of misses is to be repaid within a day."""
+PRIOR_S = 600.0
+PRIOR_SLOPE = -0.8
+"""How misses are believed to fall with the price before anything is known."""
+SMOOTHING_S = (60.0, 1800.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRule:
+    """What the policy file says of the price; prices in pod-seconds a missed request."""
+
+    budget: float
+    """Share of requests that may miss, 0 to 1."""
+    start: float
+    least: float
+    most: float
+    correction: float
+    """Measured over replayed misses, before anything was measured."""
+
+
+@dataclass(slots=True)
+class Steering:
+    """The price and what it is judged by; updated in place.
+
+    Attributes:
+        price: in use now.
+        measured: decayed misses that really happened.
+        replayed: decayed misses that the shadows had at the prices in use.
+        counted: decayed requests over the same time.
+        requests, seconds: decayed, history included: the mean rate.
+    """
+
+    price: float
+    measured: float = 0.0
+    replayed: float = 0.0
+    counted: float = 0.0
+    requests: float = 0.0
+    seconds: float = 0.0
+    age_s: float = 0.0
+
+    @property
+    def mean_rps(self) -> float:
+        """Requests a second, over history and run."""
+        return self.requests / max(self.seconds, 60.0)
+
+    def saw(self, requests: float, span_s: float) -> None:
+        """Traffic went by, of the history or of the run."""
+        keep = math.exp(-span_s / MEMORY_S)
+        self.requests = self.requests * keep + requests
+        self.seconds = self.seconds * keep + span_s
+
+    def judged(self, requests: float, measured: float, replayed: float, span_s: float) -> None:
+        """What an interval of the run brought, measured and in the shadow at the price in use."""
+        self.age_s += span_s
+        if self.age_s <= WARM_UP_S:
+            return
+        keep = math.exp(-span_s / MEMORY_S)
+        self.counted = self.counted * keep + requests
+        self.measured = self.measured * keep + measured
+        self.replayed = self.replayed * keep + replayed
+
+    def correction(self, rule: PriceRule) -> float:
+        """Measured misses over replayed ones."""
+        weight = 0.01 * CORRECTION_S * self.mean_rps
+        ratio = (self.measured + rule.correction * weight) / max(self.replayed + weight, 1e-9)
+        return min(max(ratio, CORRECTION_LIMITS[0]), CORRECTION_LIMITS[1])
+
+    def allowance(self, rule: PriceRule) -> float:
+        """Share of requests that may miss from now on: the budget, and what was saved or overdrawn of it."""
+        aim = MARGIN * rule.budget
+        saved = (aim * self.counted - self.measured) / max(self.mean_rps * BUDGET_HORIZON_S, 1e-9)
+        return min(max(aim + saved, 0.5 * aim), 2.0 * aim)
+
+    def pick(self, prices: Floats, misses: Floats, requests: float, rule: PriceRule) -> float:
+        """The lowest price that fits the allowance, between two prices by the logarithm.
+
+        Args:
+            prices: ascending; shape (prices,).
+            misses: decayed misses of each price's shadow; shape (prices,).
+            requests: decayed requests of the shadows.
+            rule: what the policy file says.
+        """
+        weight = PRIOR_S * self.mean_rps
+        believed = weight * rule.budget * (prices / rule.start) ** PRIOR_SLOPE
+        shares = (self.correction(rule) * misses + believed) / max(requests + weight, 1e-9)
+        allowed = self.allowance(rule)
+        fits = np.flatnonzero(shares <= allowed)
+        first = int(fits[0]) if len(fits) else len(prices) - 1
+        price = float(prices[first])
+        if first > 0 and len(fits):
+            above, below = math.log(max(shares[first - 1], 1e-12)), math.log(max(shares[first], 1e-12))
+            part = (above - math.log(allowed)) / max(above - below, 1e-12)
+            price = float(prices[first - 1] * (prices[first] / prices[first - 1]) ** min(max(part, 0.0), 1.0))
+        return min(max(price, rule.least), rule.most)
+
+    def steer(self, picked: float, data_s: float, interval_s: float) -> None:
+        """Move the price towards the picked one, slowly once there is much data."""
+        memory_s = min(SMOOTHING_S[1], SMOOTHING_S[0] + 0.1 * data_s)
+        self.price *= (picked / self.price) ** min(1.0, interval_s / memory_s)
