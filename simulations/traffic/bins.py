@@ -68,7 +68,7 @@ def from_counts(recorded: Recorded, rows: Iterable[Rows]) -> Trace:
     steps = (times - times[0]) / width
     index = np.round(steps)
     _check_grid(places, np.abs(steps - index) * width < 1e-3, times, width)
-    _bound(recorded.name, index[-1] + 1, width)
+    _bound(recorded.name, int(index[-1]) + 1, width)
     filled = np.zeros(int(index[-1]) + 1)
     filled[index.astype(np.int64)] = np.concatenate(counts)
     absent = len(filled) - len(times)
@@ -129,7 +129,7 @@ def _binned(recorded: Recorded, times: Floats, clock_s: float | None) -> Trace:
     widths = (recorded.bin_s,) if recorded.bin_s else ((grain_s,) if grain_s else ()) + BIN_WIDTHS_S
     span = float(times[-1] - (times[0] if clocked else 0.0))
     width = next((width for width in widths if span / width < MAX_BINS), widths[-1])
-    _bound(recorded.name, span / width, width)
+    _bound(recorded.name, math.floor(span / width) + 1, width)
     start_s = math.floor(times[0] / width) * width if clocked else 0.0
     since = times - start_s
     counts = np.bincount((since / width).astype(np.int64)).astype(np.float64)
@@ -176,10 +176,10 @@ def rebin(trace: Trace, bin_s: float) -> Trace:
     return replace(trace, bin_s=bin_s, counts=counts)
 
 
-def _bound(name: str, bins: float, width_s: float) -> None:
+def _bound(name: str, bins: int, width_s: float) -> None:
     if bins > MAX_BINS:
         raise InvalidInput(
-            f"{name}: {bins:.0f} bins of {width_s:g} s — allowed are {MAX_BINS}; if the times are right, "
+            f"{name}: {bins} bins of {width_s:g} s — allowed are {MAX_BINS}; if the times are right, "
             "choose wider bins"
         )
 

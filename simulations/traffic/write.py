@@ -55,7 +55,8 @@ def write(trace: Trace, path: Path, *, clock: bool = False) -> None:
 
 
 def _write_csv(table: pa.Table, stream: IO[bytes] | gzip.GzipFile) -> None:
-    pyarrow.csv.write_csv(table, stream, pyarrow.csv.WriteOptions(quoting_style="none"))
+    stream.write(b"timestamp_s,count\n")  # pyarrow would put the names in quotes
+    pyarrow.csv.write_csv(table, stream, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none"))
 
 
 def _slim(values: Floats) -> Floats | npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ COUNTS = "timestamp_s,count\n"
 REQUESTS = "arrival_s,input_size,output_size\n"
 LOG = 'a - - [01/Feb/2024:00:{} +0000] "GET / HTTP/1.1" 200 1\n'
 MOONCAKE = '{{"timestamp": {}, "input_length": 1, "output_length": 1}}\n'
+AZURE_LLM = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 MINUTES = [str(minute) for minute in range(1, 1441)]
 AZURE = f"HashOwner,HashApp,HashFunction,Trigger,{','.join(MINUTES)}\n"
 
@@ -86,8 +87,7 @@ MALFORMED = {
     "counts: no newline at the end": (COUNTS + "".join(GOOD_COUNTS) + "1200,x", 22, "1200,x"),
     "requests": (REQUESTS + "0,1,1\n1,1\n2.5,1,1\n3,1,1\n", 3, "1,1"),
     "Azure LLM: no such day": (
-        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.5,1,1\n2023-02-31 18:17:03,1,1\n"
-        "2023-11-16 18:17:04,1,1\n",
+        AZURE_LLM + "2023-11-16 18:17:03.5,1,1\n2023-02-31 18:17:03,1,1\n2023-11-16 18:17:04,1,1\n",
         3,
         "2023-02-31 18:17:03,1,1",
     ),
