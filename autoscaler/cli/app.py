@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from autoscaler import __version__
-from autoscaler.cli import exits, explain
+from autoscaler.cli import check, compare, exits, explain, replay, trace
+from autoscaler.cli import run as run_command
 from autoscaler.model import InvalidInput, Unreachable
 
 app = typer.Typer(
@@ -35,7 +36,12 @@ def _options(
     """Options before the command."""
 
 
+app.command("check")(check.check)
+app.command("compare")(compare.compare)
 app.command("explain")(explain.explain)
+app.command("replay")(replay.replay)
+app.command("run")(run_command.run)
+app.add_typer(trace.app)
 
 
 def run() -> None:

@@ -100,7 +100,7 @@ class ClusterActuator:
             return Outcome(action, done=False, detail=str(error)), error.status == _CONFLICT
         except Unreachable as error:
             return Outcome(action, done=False, detail=str(error)), False
-        return Outcome(action, done=True, detail=_words(action)), False
+        return Outcome(action, done=True), False
 
 
 def _words(action: Action) -> str:

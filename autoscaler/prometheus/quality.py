@@ -156,13 +156,13 @@ def silence(
         return None
     if fresh:
         what = (
-            f"{len(silent)} of {len(expected)} serving pods gave no {metric.name} for {limit_s:g} s ({names(silent)})"
+            f"{len(silent)} of {len(expected)} serving pods gave no {metric.name} for {limit_s:.3g} s ({names(silent)})"
         )
         return Problem(metric.signal, Missing(Cause.STALE, what))
     if newest_s:
         age_s = now_s - max(newest_s.values())
         return Problem(
-            metric.signal, Missing(Cause.STALE, f"{metric.name} is {age_s:.0f} s old, {limit_s:g} s allowed")
+            metric.signal, Missing(Cause.STALE, f"{metric.name} is {age_s:.0f} s old, {limit_s:.3g} s allowed")
         )
     return Problem(metric.signal, Missing(Cause.ABSENT, f"no series of {metric.name} for any pod of the target"))
 

@@ -26,6 +26,8 @@ from autoscaler.prometheus.ledger import GRACE, Item, Ledger, Look
 from autoscaler.prometheus.metrics import Exporter, Kind, Metric, pods_of_deployment
 from autoscaler.prometheus.quality import Scope, believe, silence
 
+SCRAPE_INTERVAL_S = 15.0
+"""What most clusters scrape at."""
 PIECE_S = 600.0
 """A longer past is read in pieces: raw samples of many pods are large."""
 AHEAD_S = 5.0
@@ -47,7 +49,7 @@ class Wanted:
     """Signals without which nothing may shrink. Any other is simply not exported where it is missing."""
     objective_s: float | None = None
     """With it, late requests are counted where the latency histogram has this edge."""
-    scrape_interval_s: float = 15.0
+    scrape_interval_s: float = SCRAPE_INTERVAL_S
     """A guess, until it is measured."""
     catch_up_s: float = 10.0
     """So long one read may take to fetch a long past; what is left comes with the next."""

@@ -11,7 +11,11 @@ from rig.web import Asked, Reply, website
 
 _TEXT = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 Metrics = Callable[[], Mapping[str, float]]
-"""Values by metric name, labels included if it has any."""
+"""Values by metric name."""
+
+
+TOGETHER = "/all"
+"""The path where all pods are served at once, with the labels that service discovery would give them."""
 
 
 @dataclass
@@ -19,14 +23,28 @@ class Exporter:
     """Where the metrics are served, and what they are."""
 
     address: str = ""
-    pods: dict[str, Metrics] = field(default_factory=dict)
+    pods: dict[tuple[str, str], Metrics] = field(default_factory=dict)
+    """By namespace and pod."""
 
-    def targets(self, namespace: str, **labels: str) -> list[tuple[str, dict[str, str]]]:
-        """What Prometheus shall scrape: each pod with the labels that service discovery would give it."""
+    def targets(self, namespace: str) -> list[tuple[str, dict[str, str]]]:
+        """Each pod of a namespace as a target of its own, scraped at its own moment."""
         return [
-            (self.address, {"__metrics_path__": f"/{pod}", "namespace": namespace, "pod": pod, **labels})
-            for pod in self.pods
+            (self.address, {"__metrics_path__": f"/{space}/{pod}", "namespace": space, "pod": pod})
+            for space, pod in self.pods
+            if space == namespace
         ]
+
+    def page(self, path: str) -> str | None:
+        """What is served at a path; None where nothing is."""
+        if path == TOGETHER:
+            return "".join(
+                f'{name}{{namespace="{space}",pod="{pod}"}} {value}\n'
+                for (space, pod), metrics in list(self.pods.items())
+                for name, value in metrics().items()
+            )
+        space, _, pod = path.removeprefix("/").partition("/")
+        metrics = self.pods.get((space, pod))
+        return metrics and "".join(f"{name} {value}\n" for name, value in metrics().items())
 
 
 @contextmanager
@@ -35,11 +53,8 @@ def exporter() -> Iterator[Exporter]:
     serving = Exporter()
 
     def answer(asked: Asked) -> Reply:
-        metrics = serving.pods.get(asked.path.removeprefix("/"))
-        if metrics is None:
-            return Reply(status=404)
-        body = "".join(f"{name} {value}\n" for name, value in metrics().items())
-        return Reply(body.encode(), headers=_TEXT)
+        page = serving.page(asked.path)
+        return Reply(status=404) if page is None else Reply(page.encode(), headers=_TEXT)
 
     with website(answer) as site:
         serving.address = site.url.removeprefix("http://")

@@ -6,7 +6,6 @@ Servers are started once for each pytest process, so that workers of xdist do no
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from rig import programs
@@ -32,18 +31,21 @@ def namespace(cluster: Cluster) -> str:
     return cluster.namespace()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pods() -> Iterator[Exporter]:
-    """Pods that only export metrics."""
+    """Pods that only export metrics; every test uses its own namespace."""
     with exporter() as serving:
         yield serving
 
 
-@pytest.fixture(params=["2", "3"], ids=["prometheus-2", "prometheus-3"])
-def prometheus(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PrometheusServer]:
-    """A real Prometheus of each major version that is supported, scraping each second."""
+@pytest.fixture(scope="session", params=["2", "3"], ids=["prometheus-2", "prometheus-3"])
+def prometheus(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pods: Exporter
+) -> Iterator[PrometheusServer]:
+    """A real Prometheus of each major version that is supported, scraping each half second."""
+    folder = tmp_path_factory.mktemp(f"prometheus-{request.param}")
     try:
-        with prometheus_server(request.param, tmp_path) as server:
+        with prometheus_server(request.param, folder, scrape_s=0.5, together=pods.address) as server:
             yield server
     except programs.Absent as missing:
         pytest.skip(f"needs Prometheus {request.param}: {missing}")

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rig import programs
+from rig.exporter import TOGETHER
 from rig.processes import Late, Process, free_ports, start, wait_for
 
 _ATTEMPTS = 3
@@ -67,17 +69,30 @@ class PrometheusServer:
 
 
 @contextmanager
-def prometheus_server(version: str, folder: Path, scrape_s: float = 1.0) -> Iterator[PrometheusServer]:
+def prometheus_server(
+    version: str, folder: Path, scrape_s: float = 1.0, together: str = ""
+) -> Iterator[PrometheusServer]:
     """Start Prometheus "2" or "3"; ended with the block.
+
+    New targets of its file are scraped within five seconds or so. What the address `together` serves at `/all` is
+    scraped from the start, and believed about its own labels.
 
     Raises:
         programs.Absent: this machine does not have it.
         Late: it did not come up.
     """
     interval = f"{round(scrape_s * 1000)}ms"
-    job = {"job_name": "pods", "file_sd_configs": [{"files": [str(folder / "targets.json")]}]}
+    jobs: list[dict[str, Any]] = [
+        {"job_name": "pods", "file_sd_configs": [{"files": [str(folder / "targets.json")]}]},
+        {
+            "job_name": "together",
+            "honor_labels": True,
+            "metrics_path": TOGETHER,
+            "static_configs": [{"targets": [together] if together else []}],
+        },
+    ]
     timing = {"scrape_interval": interval, "scrape_timeout": interval}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": timing, "scrape_configs": [job]}))
+    (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": timing, "scrape_configs": jobs}))
     for _ in range(_ATTEMPTS):
         server = PrometheusServer(programs.prometheus(version), folder, free_ports(1)[0])
         server.scrape([])

@@ -128,7 +128,7 @@ def test_basic_authentication_and_tenant_headers(tmp_path):
         lambda _: EMPTY,
         username="me",
         password_file=tmp_path / "password",
-        headers={"X-Scope-OrgID": "speech"},
+        headers=(("X-Scope-OrgID", "speech"),),
     )
     kind, word = asked.headers["Authorization"].split()
     assert (kind, base64.b64decode(word).decode()) == ("Basic", "me:pässword")

@@ -1,0 +1,1 @@
+"""The process: policy files wired to the world, and the loop run over them."""

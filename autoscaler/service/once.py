@@ -1,0 +1,39 @@
+"""One tick for each target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from kubernetes import client
+
+from autoscaler.loop import begin, tick
+from autoscaler.model import Tick
+from autoscaler.prometheus.client import Access, Prometheus
+from autoscaler.service.wiring import Job, access_of, ports_of
+
+
+@dataclass
+class Kept:
+    """Journal that keeps its ticks in memory."""
+
+    ticks: list[Tick] = field(default_factory=list)
+
+    def append(self, tick: Tick) -> None:
+        """See `Journal`."""
+        self.ticks.append(tick)
+
+
+def run_once(jobs: Iterable[Job], api: client.ApiClient, forbidden: str | None) -> Iterator[Tick]:
+    """Run the loop once for each target, one after the other; `forbidden` says why nothing may be written.
+
+    Targets whose policies reach Prometheus in the same way share its connections.
+    """
+    servers: dict[Access, Prometheus] = {}
+    for job in jobs:
+        access = access_of(job.policy.spec.signals.prometheus)
+        prometheus = servers.setdefault(access, Prometheus(access))
+        kept = Kept()
+        ports = ports_of(job, api, prometheus, kept, forbidden)
+        tick(job.target, ports, begin(job.target, ports.clock.now_s()))
+        yield from kept.ticks

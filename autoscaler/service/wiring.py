@@ -1,0 +1,130 @@
+"""From policy files to targets with their ports: the one place where the adapters are put together."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubernetes import client
+
+from autoscaler.cluster.actuator import ClusterActuator
+from autoscaler.cluster.fleet import ClusterFleet
+from autoscaler.loop import Ports, Target
+from autoscaler.model import InvalidInput, Workload
+from autoscaler.policies.build import build
+from autoscaler.ports import Journal
+from autoscaler.prometheus.client import Access, Prometheus
+from autoscaler.prometheus.metrics import SPEECH
+from autoscaler.prometheus.source import SCRAPE_INTERVAL_S, PrometheusSignals, Wanted
+from autoscaler.spec import LoadedPolicy, LoadedWorkload, load_file
+from autoscaler.spec.signals import Prometheus as PrometheusSpec
+
+REQUEST_S = 3.0
+"""Longest time of one request to the API server or to Prometheus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One policy and what it sizes."""
+
+    policy: LoadedPolicy
+    target: Target
+    namespace: str
+    deployment: str
+    objective_s: float
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now_s(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+
+def load_jobs(path: Path, own_namespace: str, workload: Workload | None = None) -> list[Job]:
+    """The policies of a file, or of all `.yaml` files of a folder.
+
+    Args:
+        path: file or folder; workload files in a folder are what policies refer to.
+        own_namespace: of targets whose policy names none.
+        workload: what is served, for policies that do not say.
+
+    Raises:
+        InvalidInput: a file cannot be used, names no target, or names one that another file names too.
+    """
+    files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
+    loaded = [load_file(file) for file in files]
+    policies = [each for each in loaded if not isinstance(each, LoadedWorkload)]
+    if not policies:
+        raise InvalidInput(f"{path}: no policy — a ScalingPolicy file, or a folder with at least one")
+    jobs = [_job(policy, own_namespace, workload) for policy in policies]
+    _check_distinct(jobs)
+    return jobs
+
+
+def ports_of(job: Job, api: client.ApiClient, prometheus: Prometheus, journal: Journal, forbidden: str | None) -> Ports:
+    """The world as one target sees it; `forbidden` says why nothing may be written."""
+    spec = job.policy.spec.signals.prometheus
+    wanted = Wanted(
+        namespace=job.namespace,
+        deployment=job.deployment,
+        exporters=(SPEECH,),
+        stale_after_s=spec.stale_after_s,
+        objective_s=job.objective_s,
+        scrape_interval_s=spec.scrape_interval_s or SCRAPE_INTERVAL_S,
+    )
+    return Ports(
+        clock=SystemClock(),
+        signals=PrometheusSignals(prometheus, wanted),
+        fleet=ClusterFleet(api, job.namespace, job.deployment, REQUEST_S),
+        actuator=ClusterActuator(api, job.namespace, job.deployment, forbidden, REQUEST_S),
+        journal=journal,
+    )
+
+
+def access_of(spec: PrometheusSpec) -> Access:
+    """How a policy file says to reach Prometheus."""
+    auth = spec.auth
+    basic = auth.basic if auth else None
+    tls = auth.tls if auth else None
+    return Access(
+        url=spec.url,
+        timeout_s=REQUEST_S,
+        token_file=_path(auth.bearer_token_file if auth else None),
+        username=basic.username if basic else None,
+        password_file=_path(basic.password_file if basic else None),
+        client_cert_file=_path(tls.cert_file if tls else None),
+        client_key_file=_path(tls.key_file if tls else None),
+        ca_file=_path(tls.ca_file if tls else None),
+    )
+
+
+def _job(policy: LoadedPolicy, own_namespace: str, workload: Workload | None) -> Job:
+    target = policy.spec.target
+    if target is None:
+        raise InvalidInput(f"{policy.source}: spec.target: missing — the Deployment to size is needed to run")
+    namespace = policy.file.metadata.namespace or own_namespace
+    served = policy.serving(None if policy.workload else workload)
+    rule, rails = build(policy, served)
+    return Job(policy, Target(f"{namespace}/{target.name}", rule, rails), namespace, target.name, served.objective_s)
+
+
+def _check_distinct(jobs: Iterable[Job]) -> None:
+    sources: dict[str, list[str]] = defaultdict(list)
+    for job in jobs:
+        sources[job.target.name].append(job.policy.source)
+    doubled = [
+        f"{' and '.join(files)}: both size {name} — one policy for a target"
+        for name, files in sources.items()
+        if len(files) > 1
+    ]
+    if doubled:
+        raise InvalidInput(*doubled)
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)

@@ -1,0 +1,272 @@
+"""The thin slice through the real world: a real Prometheus, a real API server, one tick of the loop."""
+
+import itertools
+import math
+import time
+
+import pytest
+from rig.command import autoscaler
+from rig.exporter import steady
+from rig.processes import wait_for
+from rig.prometheus import prometheus_server
+from rig.web import Reply, website
+
+from autoscaler.journal.log import decode
+from autoscaler.model import Phase
+
+pytestmark = [pytest.mark.cluster, pytest.mark.prometheus]
+
+FIXED = "{type: fixed, replicas: %d}"
+HPA = """\
+    type: hpa
+    metrics:
+      - type: Pods
+        pods: {metric: {name: busy}, target: {type: AverageValue, averageValue: 700m}}
+"""
+POLICY = """\
+apiVersion: autoscaling.speech/v1alpha1
+kind: ScalingPolicy
+metadata: {name: tts, namespace: %(namespace)s}
+spec:
+  target: {kind: Deployment, name: tts}
+  workload: {ref: tts}
+  replicas: {min: 1, max: 10}
+  policy: %(rule)s
+  signals:
+    prometheus: {url: "%(url)s"}
+    metrics: {busy: {signal: busy, window: 4s}}
+"""
+
+
+@pytest.fixture
+def tts(cluster, namespace):
+    return cluster.deploy(namespace, "tts", 2)
+
+
+@pytest.fixture
+def policy(tmp_path, namespace):
+    def write(rule, url):
+        path = tmp_path / "policy.yaml"
+        path.write_text(POLICY % {"namespace": namespace, "rule": rule, "url": url})
+        return path
+
+    return write
+
+
+def export(pods, prometheus, tts, metrics, scrapes=3):
+    """Let every pod of the Deployment export metrics, and wait until they have been scraped so often."""
+    names = [pod.metadata.name for pod in tts.pods()]
+    for name in names:
+        pods.pods[tts.namespace, name] = metrics()
+    wait_for_scrapes(prometheus, tts, scrapes, len(names))
+
+
+def wait_for_scrapes(prometheus, tts, scrapes, count):
+    counted = f'count_over_time(speech_requests_received_total{{namespace="{tts.namespace}"}}[1m]) >= {scrapes}'
+    wait_for("the scrapes", lambda: len(prometheus.query(counted)) == count)
+
+
+def run(tts, policy, *flags):
+    return autoscaler(
+        "run", "--once", "--json", "--policies", policy, "--kubeconfig", tts.cluster.plane.kubeconfig, *flags
+    )
+
+
+def the_tick(ended):
+    [line] = ended.out.splitlines()
+    return decode(line.encode())
+
+
+def test_fixed_is_read_decided_and_written(pods, prometheus, tts, policy):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    ended = run(tts, policy(FIXED % 4, prometheus.url))
+    assert (ended.code, ended.err) == (0, "")
+    tick = the_tick(ended)
+    assert tick.seen.fleet.count(Phase.SERVING) == 2
+    assert tick.seen.signals.problems == ()
+    assert tick.outcomes[0].done
+    assert tts.read().spec.replicas == 4
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_hpa_sizes_for_what_the_pods_carry(pods, version, tts, policy, tmp_path):
+    """Two pods busy for 0.95 of the time, 0.7 wanted: ceil(2 x 0.95 / 0.7) = 3. Each is scraped at its own moment."""
+    with prometheus_server(version, tmp_path, scrape_s=0.5) as separate:
+        hpa_grows(pods, separate, tts, policy)
+
+
+def hpa_grows(pods, separate, tts, policy):
+    for pod in tts.pods():
+        pods.pods[tts.namespace, pod.metadata.name] = steady(5.0, busy=0.95)
+    separate.scrape(pods.targets(tts.namespace))
+    wait_for_scrapes(separate, tts, 10, 2)
+    ended = run(tts, policy("\n" + HPA, separate.url))
+    assert (ended.code, ended.err) == (0, "")
+    scrapes = the_tick(ended).seen.signals.scrapes
+    rates = [(b.received - a.received) / (b.at_s - a.at_s) for a, b in itertools.pairwise(scrapes)]
+    assert rates == pytest.approx([10.0] * len(rates), rel=0.05)
+    assert tts.read().spec.replicas == 3
+
+
+def test_words_say_what_was_seen_decided_and_why(pods, prometheus, tts, policy):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    path = policy(FIXED % 4, prometheus.url)
+    ended = autoscaler("run", "--once", "--policies", path, "--kubeconfig", tts.cluster.plane.kubeconfig)
+    assert f"{tts.namespace}/tts" in ended.out
+    assert "2 serving; 2 asked for" in ended.out
+    assert "replicas 2 -> 4" in ended.out
+
+
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(cluster, pods, prometheus, tts, policy):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    version = tts.read().metadata.resource_version
+    written = len(list(cluster.requests(verb="patch")))
+    ended = run(tts, policy(FIXED % 4, prometheus.url), "--dry-run")
+    assert ended.code == 0
+    assert the_tick(ended).outcomes[0].detail == "dry run: would scale 2 → 4"
+    assert tts.read().metadata.resource_version == version
+    assert len(list(cluster.requests(verb="patch"))) == written
+
+
+def test_fresh_data_lets_a_target_shrink(pods, prometheus, tts, policy):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    assert run(tts, policy(FIXED % 1, prometheus.url)).code == 0
+    assert tts.read().spec.replicas == 1
+
+
+def pods_of(pods, tts):
+    return [key for key in pods.pods if key[0] == tts.namespace]
+
+
+def nan():
+    return lambda: {"speech_requests_received_total": math.nan}
+
+
+def held(tts, ended, says):
+    """Nothing shrank, and the reason says what was missing."""
+    tick = the_tick(ended)
+    assert tick.decision.ruled_by == "data"
+    assert tick.outcomes == ()
+    assert tts.read().spec.replicas == 2
+    assert says in " ".join(step.reason for step in tick.decision.steps)
+
+
+@pytest.fixture
+def down():
+    with website(lambda _: Reply()) as site:
+        pass
+    return site.url
+
+
+def test_a_prometheus_that_is_down_holds(down, tts, policy):
+    ended = run(tts, policy(FIXED % 1, down))
+    assert ended.code == 3
+    held(tts, ended, "unreachable: prometheus at")
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        pytest.param(
+            lambda: Reply(b"<html>log in</html>", headers={"Content-Type": "text/html"}),
+            "HTTP 200 with text/html instead of JSON",
+            id="a login page",
+        ),
+        pytest.param(
+            lambda: Reply(time.sleep(0.1) or b" " for _ in itertools.count()), "did not end in time", id="never ends"
+        ),
+    ],
+)
+def test_a_prometheus_that_answers_nonsense_holds(tts, policy, answer, says):
+    with website(lambda _: answer()) as site:
+        ended = run(tts, policy(FIXED % 1, site.url))
+    assert ended.code == 3
+    held(tts, ended, says)
+
+
+def test_values_that_are_no_numbers_hold(pods, prometheus, tts, policy):
+    export(pods, prometheus, tts, nan)
+    ended = run(tts, policy(FIXED % 1, prometheus.url))
+    assert ended.code == 0
+    held(tts, ended, "implausible: speech_requests_received_total is nan")
+
+
+def test_no_series_holds(prometheus, tts, policy):
+    ended = run(tts, policy(FIXED % 1, prometheus.url))
+    assert ended.code == 0
+    held(tts, ended, "absent: no series of speech_requests_received_total")
+
+
+def test_samples_that_are_old_hold(pods, prometheus, tts, policy):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    for key in pods_of(pods, tts):
+        del pods.pods[key]
+    fresh = f'speech_requests_received_total{{namespace="{tts.namespace}"}}[2s]'
+    wait_for("the samples to be old", lambda: prometheus.query(fresh) == [])
+    ended = run(tts, policy(FIXED % 1, prometheus.url))
+    assert ended.code == 0
+    held(tts, ended, "stale: ")
+
+
+def test_a_pod_that_is_silent_while_the_others_speak_holds(pods, prometheus, tts, policy):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    silent = tts.pods()[0].metadata.name
+    del pods.pods[tts.namespace, silent]
+    gone = f'speech_requests_received_total{{pod="{silent}"}}[2s]'
+    wait_for("its samples to be old", lambda: prometheus.query(gone) == [])
+    ended = run(tts, policy(FIXED % 1, prometheus.url))
+    held(tts, ended, "1 of 2 serving pods gave no speech_requests_received_total for 1.")
+    assert silent in ended.out
+
+
+def test_growth_needs_no_data(down, tts, policy):
+    assert run(tts, policy(FIXED % 3, down)).code == 3
+    assert tts.read().spec.replicas == 3
+
+
+def test_a_target_that_is_missing_is_said(down, cluster, namespace, policy):
+    path = policy(FIXED % 1, down)
+    ended = autoscaler("run", "--once", "--policies", path, "--kubeconfig", cluster.plane.kubeconfig)
+    assert ended.code == 1
+    assert "the fleet could not be read: absent: API server" in ended.out
+
+
+def kubeconfig(folder, url):
+    path = folder / "elsewhere"
+    path.write_text(
+        f"{{apiVersion: v1, kind: Config, current-context: c, users: [{{name: u, user: {{}}}}], "
+        f"clusters: [{{name: c, cluster: {{server: {url}}}}}], "
+        f"contexts: [{{name: c, context: {{cluster: c, user: u}}}}]}}"
+    )
+    return path
+
+
+def test_an_api_server_that_is_down_is_unreachable(tmp_path, down):
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY % {"namespace": "voice", "rule": FIXED % 1, "url": down})
+    ended = autoscaler("run", "--once", "--policies", path, "--kubeconfig", kubeconfig(tmp_path, down))
+    assert ended.code == 3
+    assert "unreachable: API server" in ended.out
+
+
+NO_TARGET = POLICY.replace("  target: {kind: Deployment, name: tts}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        pytest.param({}, "no policy", id="an empty folder"),
+        pytest.param({"a.yaml": NO_TARGET}, "needed to run", id="no target"),
+        pytest.param({"a.yaml": POLICY, "b.yaml": POLICY}, "one policy for a target", id="two policies for one target"),
+    ],
+)
+def test_policies_that_cannot_be_run_are_bad_input(tmp_path, files, says):
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text % {"namespace": "voice", "rule": FIXED % 1, "url": "http://prometheus:9090"})
+    ended = autoscaler(
+        "run", "--once", "--policies", folder, "--kubeconfig", kubeconfig(tmp_path, "http://127.0.0.1:1")
+    )
+    assert ended.code == 2
+    assert says in ended.err
