@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ def reply(document: Any, status: int = 200) -> Reply:
 
 
 @contextmanager
-def website(answer: Callable[[Asked], Reply]) -> Iterator[Website]:
+def website(answer: Callable[[Asked], Reply], tls: ssl.SSLContext | None = None) -> Iterator[Website]:
     """Serve on a free port of loopback until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,7 +71,9 @@ def website(answer: Callable[[Asked], Reply]) -> Iterator[Website]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.block_on_close = False
-    site = Website(f"http://127.0.0.1:{server.server_address[1]}")
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    site = Website(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

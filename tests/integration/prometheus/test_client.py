@@ -1,11 +1,13 @@
 """What the Prometheus client makes of answers: good, partial, refused, broken, slow, endless."""
 
 import base64
+import ssl
 import time
 from itertools import repeat
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from rig.certificates import Authority
 from rig.web import Reply, reply, website
 
 from autoscaler.model import InvalidInput, Unreachable
@@ -133,6 +135,43 @@ def test_basic_authentication_and_tenant_headers(tmp_path):
     kind, word = asked.headers["Authorization"].split()
     assert (kind, base64.b64decode(word).decode()) == ("Basic", "me:pässword")
     assert asked.headers["X-Scope-OrgID"] == "speech"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="module")
+def me(authority):
+    return authority.sign("me")
+
+
+def mutual(authority):
+    """A server that shows a certificate of this authority and wants one of it."""
+    server = authority.sign("server", hosts=("127.0.0.1",))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.certificate)
+    context.load_cert_chain(server.certificate, server.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def test_both_sides_show_certificates_of_the_given_authority(authority, me):
+    access = {"ca_file": authority.certificate, "client_cert_file": me.certificate, "client_key_file": me.key}
+    with website(lambda _: EMPTY, mutual(authority)) as site:
+        assert Prometheus(Access(site.url, **access)).query("up").series == ()
+
+
+@pytest.mark.parametrize("lacks", ["ca_file", "client_cert_file"])
+def test_without_either_certificate_there_is_no_answer(authority, me, lacks):
+    access = {"ca_file": authority.certificate, "client_cert_file": me.certificate, "client_key_file": me.key}
+    del access[lacks]
+    if lacks == "client_cert_file":
+        del access["client_key_file"]
+    with website(lambda _: EMPTY, mutual(authority)) as site:
+        with pytest.raises(Unreachable, match=r"TLS|no connection"):
+            Prometheus(Access(site.url, **access)).query("up")
+        assert site.asked == []
 
 
 def points(asked, step_s):
