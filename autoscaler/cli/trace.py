@@ -166,6 +166,7 @@ def record(
     with needs(COMMAND, EXTRA):
         from autoscaler.prometheus.client import Access, Prometheus
         from autoscaler.prometheus.recording import Range, begin
+        from simulations.traffic.read import read
 
     access = Access(
         prometheus,
@@ -187,6 +188,9 @@ def record(
     finally:
         server.close()
     typer.echo(f"{out}: {recording.finish()} samples", err=True)
+    trace = read(out)
+    _warn(trace)
+    typer.echo(f"{trace.counts.sum():.0f} requests in {len(trace.counts)} bins of {trace.bin_s:g} s", err=True)
 
 
 def _fetch(recording: Recording, query_range: RangeQuery, *, accept_warnings: bool) -> None:

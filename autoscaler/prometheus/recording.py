@@ -21,6 +21,7 @@ from autoscaler.prometheus.client import MAX_POINTS, Answer, Series
 
 CHUNK_POINTS = 2_000
 """Points of one query, at most MAX_POINTS: what an interruption can lose, and what the server must hold at once."""
+SUFFIXES = (".json", ".json.gz")
 BACKOFF_S = (1.0, 2.0, 4.0)
 """Waits before a chunk that failed is asked for again."""
 
@@ -131,10 +132,12 @@ def begin(path: Path, asked: Mapping[str, str], wanted: Range, values: str) -> R
         values: what the samples are.
 
     Raises:
-        InvalidInput: the file is there already, or a recording of something else was interrupted here.
+        InvalidInput: another ending, the file is there already, or a recording of something else was interrupted here.
     """
     recording = Recording(path, wanted, values)
     plan = recording.parts / "plan.json"
+    if not path.name.endswith(SUFFIXES):
+        raise InvalidInput(f"{path}: allowed endings are {', '.join(SUFFIXES)}")
     if path.exists():
         raise InvalidInput(f"{path}: is there already — remove it or choose another name")
     if plan.exists():

@@ -100,13 +100,13 @@ def entries(folder: Path) -> dict[str, Entry]:
 def load(folder: Path, entry: Entry, options: ReadOptions | None = None) -> Trace:
     """Read a trace as its catalogue wants it used. The file's hash is not verified here: `trace show` does that.
 
-    Bins keep the width that the catalogue states, whatever the options say.
+    Bins have the width that the catalogue states, whatever the options ask for.
 
     Raises:
         InvalidInput: the file cannot be read or has another bin width.
     """
     path = folder / entry.file
-    trace = read(path, options=replace(options or ReadOptions(), bin_s=entry.bin_s))
+    trace = read(path, options=replace(options or ReadOptions(), bin_s=None))
     if trace.bin_s != entry.bin_s:
         raise InvalidInput(f"{path}: bins of {trace.bin_s:g} s — {folder / FILE} says {entry.bin_s:g} s")
     return replace(
