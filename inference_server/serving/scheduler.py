@@ -31,8 +31,8 @@ R = TypeVar("R")
 PASSING = 8
 """Requests that arrive later and still go before the next piece of a request of many."""
 
-_SMOOTHING = 0.1
-"""Weight of the newest batch in the estimate of seconds per cost."""
+_REMEMBERED = 0.95
+"""What a batch still counts for when the next has run, in the estimate of seconds per cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,8 @@ class Scheduler(Generic[P, R]):
         self._running_since_s: dict[int, float] = {}
         self._arrivals = 0
         self._queued_cost = 0.0
-        self._seconds_per_cost: float | None = None
+        self._recent_s = 0.0
+        self._recent_cost = 0.0
         self._closed = False
         self._in_flight = TimeIntegral(clock)
         self._busy = TimeIntegral(clock)
@@ -212,9 +213,10 @@ class Scheduler(Generic[P, R]):
             self._observer.served(place.service_s)
 
     def _expected_wait_s(self) -> float:
-        if self._seconds_per_cost is None:
+        """From the recent time and work of the model; sums, so that short pieces do not count like long ones."""
+        if not self._recent_cost:
             return 0.0
-        return self._queued_cost * self._seconds_per_cost / self._engine.slots
+        return self._queued_cost * self._recent_s / self._recent_cost / self._engine.slots
 
     def _refuse_long_wait(self) -> None:
         if self._expected_wait_s() > self._limits.max_wait_s:
@@ -261,9 +263,8 @@ class Scheduler(Generic[P, R]):
         with self._changed:
             started_s = self._running_since_s.pop(slot)
             self._busy.add(-1)
-            newest = service_s / sum(costs)
-            known = self._seconds_per_cost
-            self._seconds_per_cost = newest if known is None else known + _SMOOTHING * (newest - known)
+            self._recent_s = _REMEMBERED * self._recent_s + service_s
+            self._recent_cost = _REMEMBERED * self._recent_cost + sum(costs)
             for place in {waiting.place for waiting in batch}:
                 place.service_s += service_s
         self._observer.batch_done(costs, [started_s - waiting.since_s for waiting in batch], service_s)
