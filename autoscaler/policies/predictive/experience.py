@@ -54,6 +54,17 @@ def remember(memory: Memory, interval: Interval) -> None:
             residuals.add(math.log((peak * scale + OFFSET) / before))
 
 
+def bridge(memory: Memory, until_s: float) -> None:
+    """Fill the time between the history and the first scrape with the last level, marked as not measured."""
+    series = memory.traffic.series
+    if math.isnan(series.start_s):
+        series.start_s = until_s
+        return
+    gap = round((until_s - series.end_s) / series.interval_s)
+    if gap > 0:
+        series.append(np.full(gap, memory.traffic.level.value), known=False)
+
+
 def remember_all(memory: Memory, counts: Floats) -> None:
     """Add much history at once; only its end is lived through interval by interval."""
     lived = counts[-RESIDUAL_INTERVALS:]

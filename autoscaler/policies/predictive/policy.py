@@ -19,6 +19,7 @@ from autoscaler.forecast.series import spread
 from autoscaler.model import Fit, History, Observation, Phase, Proposal, Step
 from autoscaler.policies.predictive.demand import Demand, Interval
 from autoscaler.policies.predictive.experience import (
+    bridge,
     decide_shadows,
     forecast,
     live,
@@ -135,9 +136,7 @@ class PredictivePolicy:
             if not memory.cleared:
                 memory.shadows = Shadows.begin(max(seen.fleet.replicas, 1), memory.windows.served_from)
                 memory.next_fit_s = seen.at_s + FIRST_FITS_S[0]
-            if math.isnan(memory.traffic.series.start_s):
-                scrapes = seen.signals.scrapes
-                memory.traffic.series.start_s = scrapes[0].at_s if scrapes else seen.at_s
+            bridge(memory, seen.signals.scrapes[0].at_s if seen.signals.scrapes else seen.at_s)
         elif loaded - memory.loaded:
             leads = [
                 pod.loaded_at_s - pod.ordered_at_s

@@ -1,0 +1,80 @@
+"""Which price is used: the lowest that fits the budget, corrected by what was measured."""
+
+import numpy as np
+import pytest
+
+from autoscaler.policies.predictive.price import log_grid
+from autoscaler.policies.predictive.steering import PriceRule, Steering
+
+RULE = PriceRule(budget=0.01, start=1.3, least=0.2, most=20.0, correction=1.0)
+PRICES = log_grid(0.05, 120.0, 64)
+
+
+def after(hours: float, rps: float = 20.0, measured: float = 0.0, replayed: float = 0.0) -> Steering:
+    """A service that ran for a while, with the given shares of misses."""
+    steering = Steering(price=1.3)
+    for _ in range(int(hours * 60)):
+        requests = rps * 60
+        steering.saw(requests, 60.0)
+        steering.judged(requests, measured * requests, replayed * requests, 60.0)
+    return steering
+
+
+def misses(requests: float, at_one: float):
+    """Replayed misses that fall with the price as believed."""
+    return requests * at_one * PRICES**-0.8
+
+
+def test_with_plenty_of_data_the_replayed_share_meets_the_allowance():
+    steering = after(48, measured=0.0088, replayed=0.0088)
+    price = steering.pick(PRICES, misses(1e7, 0.02), 1e7, RULE)
+    assert 0.02 * price**-0.8 == pytest.approx(0.0088, rel=0.03)
+
+
+def test_more_measured_than_replayed_makes_it_dearer():
+    honest, worse = after(48, measured=0.008, replayed=0.008), after(48, measured=0.016, replayed=0.008)
+    assert worse.correction(RULE) == pytest.approx(2.0, rel=0.01)
+    assert worse.pick(PRICES, misses(1e7, 0.01), 1e7, RULE) > honest.pick(PRICES, misses(1e7, 0.01), 1e7, RULE)
+
+
+def test_before_anything_is_known_the_price_is_near_its_start():
+    steering = after(0.1)
+    assert steering.pick(PRICES, np.zeros(64), 0.0, RULE) == pytest.approx(RULE.start, rel=0.35)
+
+
+@pytest.mark.parametrize(
+    ("at_one", "price"),
+    [
+        pytest.param(0.0, RULE.least, id="never below the least"),
+        pytest.param(50.0, RULE.most, id="never above the most"),
+    ],
+)
+def test_the_price_is_bounded(at_one, price):
+    assert after(48).pick(PRICES, misses(1e9, at_one), 1e9, RULE) == price
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        pytest.param(0.0, 2 * 0.0088, id="what was saved may be spent, at most double"),
+        pytest.param(0.0088, 0.0088, id="on the line"),
+        pytest.param(0.05, 0.5 * 0.0088, id="a debt is repaid, at least half stays"),
+    ],
+)
+def test_the_allowance_repays_debts_within_a_day(measured, expected):
+    assert after(96, measured=measured).allowance(RULE) == pytest.approx(expected, rel=0.01)
+
+
+def test_the_first_two_minutes_are_not_judged():
+    steering = Steering(price=1.3)
+    steering.judged(100.0, 50.0, 1.0, 120.0)
+    assert steering.measured == 0.0
+    steering.judged(100.0, 50.0, 1.0, 5.0)
+    assert steering.measured == 50.0
+
+
+def test_the_price_moves_fast_at_first_and_slowly_later():
+    young, old = Steering(price=1.0), Steering(price=1.0)
+    young.steer(10.0, data_s=0.0, interval_s=5.0)
+    old.steer(10.0, data_s=1e6, interval_s=5.0)
+    assert 1.0 < old.price < young.price < 10.0
