@@ -7,6 +7,7 @@ size are bounded, so a hostile file costs little.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -92,6 +93,20 @@ def dotted(route: Route) -> str:
     """The usual notation: `spec.metrics[0].type`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in route)
     return text.removeprefix(".")
+
+
+def shown(value: Value) -> str:
+    """A value as it is told to a person, short; text that looks like something else is quoted."""
+    if value is None:
+        return "empty"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    bare = isinstance(value, str) and isinstance(plain(value), str)
+    text = _PASSWORD.sub(r"\1:…@", str(value) if bare else json.dumps(value))
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+_PASSWORD = re.compile(r"(//[^/@:]*):[^/]*@")
 
 
 def read(path: Path) -> Document:
@@ -282,8 +297,8 @@ def _bases(node: yaml.Node) -> list[yaml.MappingNode]:
     return list(nodes)
 
 
-_NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)")
-_REAL = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -295,16 +310,16 @@ _AMBIGUOUS = [
         "a switch to some YAML readers, a word to others: write true or false, or quote it",
     ),
     (
-        re.compile(r"[-+]?0(o[0-7]+|[\d_]+)"),
+        re.compile(r"[-+]?0(o[0-7]+|[0-9_]+)"),
         "octal to some YAML readers: write it without the leading 0, or quote it",
     ),
-    (re.compile(r"[-+]?0(b[01_]+|x[\da-fA-F_]+)"), "not decimal: write a decimal number, or quote it"),
-    (re.compile(r"[-+]?[1-9]\d*_[\d_]*(\.\d*)?"), "digits with underscores: write them without, or quote it"),
+    (re.compile(r"[-+]?0(b[01_]+|x[0-9a-fA-F_]+)"), "not decimal: write a decimal number, or quote it"),
+    (re.compile(r"[-+]?[1-9][0-9]*_[0-9_]*(\.[0-9]*)?"), "digits with underscores: write them without, or quote it"),
     (
-        re.compile(r"[-+]?\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?"),
+        re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"),
         "a number to base 60 to some YAML readers: write a duration with its unit, such as 90s, or quote it",
     ),
-    (re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?"), "a date to some YAML readers: quote it"),
+    (re.compile(r"[0-9]{4}-[0-9][0-9]?-[0-9][0-9]?([Tt ].*)?"), "a date to some YAML readers: quote it"),
     (re.compile(r"[-+]?\.inf|\.nan", re.IGNORECASE), "not a finite number"),
 ]
 _LONGEST_NUMBER = 40

@@ -106,7 +106,7 @@ class RabbitmqTrigger(TriggerBase):
 class OtherTrigger(TriggerBase):
     """Any other scaler of KEDA; a replay names it and leaves it out."""
 
-    type: Text
+    type: Text = Field(json_schema_extra={"not": {"enum": ["prometheus", "rabbitmq"]}})
     """A scaler of KEDA's list."""
     metric_type: Literal["AverageValue", "Value", "Utilization"] | None = None
     """`Utilization` is for cpu and memory."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from autoscaler.spec.base import Model
-from autoscaler.spec.values import Count, DurationOrZero, LenientReal, within
+from autoscaler.spec.values import Count, DurationOrZero, LenientFlag, LenientReal, within
 
 
 def to_kebab(name: str) -> str:
@@ -69,6 +69,8 @@ class KpaRule(Model):
     """The size of a new revision."""
     target_burst_capacity: Annotated[LenientReal, within(-1)] = 211.0
     """When requests go through the activator."""
+    enable_scale_to_zero: LenientFlag = True
+    """Whether the last pod may go, where `replicas.min` is 0."""
     scale_to_zero_grace_period_s: Annotated[DurationOrZero, _between(6, 3600, "from 6s to 1h")] = Field(
         default=30.0, alias="scale-to-zero-grace-period"
     )

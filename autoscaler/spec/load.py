@@ -12,12 +12,12 @@ from pathlib import Path
 from autoscaler import model
 from autoscaler.model import InvalidInput
 from autoscaler.spec.base import API_VERSION
-from autoscaler.spec.document import Document, Problem, read
+from autoscaler.spec.document import Document, Problem, read, shown
 from autoscaler.spec.manifests import Import, from_hpa, from_scaled_object
 from autoscaler.spec.policy import PolicyFile, PolicySpec
 from autoscaler.spec.replayable import gaps
 from autoscaler.spec.rules import Plain, policy_clashes, workload_file_clashes
-from autoscaler.spec.validate import ABSENT, shown, validated
+from autoscaler.spec.validate import ABSENT, validated
 from autoscaler.spec.workload import Replicas, WorkloadFile, WorkloadRef, WorkloadSpec, to_model
 
 
@@ -236,13 +236,11 @@ def _unknown_kind(document: Document) -> list[str]:
     known = {name: version for version, name in _KINDS}
     if str(kind) in _OTHER_KINDS:
         problem = document.problem(("kind",), f"{kind} — {_OTHER_KINDS[str(kind)]}")
-    elif kind not in known:
+    elif str(kind) not in known:
         near = get_close_matches(str(kind), known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         problem = document.problem(("kind",), f"{shown(kind)} — one of {', '.join(known)}{hint}")
     else:
-        hint = (
-            ": kubectl get hpa.v2.autoscaling NAME -o yaml prints it so" if str(api).startswith("autoscaling/") else ""
-        )
+        hint = ": kubectl get hpa.v2.autoscaling NAME -o yaml prints it so" if kind == "HorizontalPodAutoscaler" else ""
         problem = document.problem(("apiVersion",), f"{shown(api)} — {known[str(kind)]}{hint}")
     return list(map(str, sorted([problem, *document.problems.values()])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from autoscaler.spec.document import Route, Value
+from autoscaler.spec.document import Route, Value, shown
 from autoscaler.spec.values import format_duration, parse_duration
 
 PEERS = ("hpa", "keda", "kpa")
@@ -21,6 +21,8 @@ class Clash:
 
     route: Route
     text: str
+    against: Route = ()
+    """The other field; where it is wrong by itself, there is no clash yet."""
     at_key: bool = False
 
 
@@ -103,28 +105,30 @@ def policy_clashes(file: Plain) -> Iterator[Clash]:
 
 
 def _bounds_in_order(file: Plain, at: Route) -> Iterator[Clash]:
-    low, high = file.whole(*at, "replicas", "min"), file.whole(*at, "replicas", "max")
+    least, most = (*at, "replicas", "min"), (*at, "replicas", "max")
+    low, high = file.whole(*least), file.whole(*most)
     if low is not None and high is not None and low > high:
-        yield Clash((*at, "replicas", "min"), f"{low} — at most the maximum, {high}")
+        yield Clash(least, f"{low} — at most the maximum, {high}", most)
 
 
 def _cold_start_in_order(file: Plain, at: Route) -> Iterator[Clash]:
-    typical, slow = file.seconds(*at, "coldStart", "typical"), file.seconds(*at, "coldStart", "slow")
-    if typical is not None and slow is not None and slow < typical:
-        yield Clash(
-            (*at, "coldStart", "slow"),
-            f"{format_duration(slow)} — at least coldStart.typical, {format_duration(typical)}: "
-            "it is the 95 % quantile, typical the median",
-        )
+    typical, slow = (*at, "coldStart", "typical"), (*at, "coldStart", "slow")
+    if _shorter(file, slow, typical):
+        why = "it is the 95 % quantile, typical the median"
+        yield Clash(slow, f"{file.at(*slow)} — at least coldStart.typical, {file.at(*typical)}: {why}", typical)
 
 
 def _objective_in_reach(file: Plain, at: Route) -> Iterator[Clash]:
-    latency, mean = file.seconds(*at, "objective", "latency"), file.seconds(*at, "service", "mean")
-    if latency is not None and mean is not None and latency <= mean:
-        yield Clash(
-            (*at, "objective", "latency"),
-            f"{format_duration(latency)} — above service.mean, {format_duration(mean)}: no number of pods is faster",
-        )
+    latency, mean = (*at, "objective", "latency"), (*at, "service", "mean")
+    if _shorter(file, latency, mean) or file.seconds(*latency) == file.seconds(*mean) is not None:
+        why = "no number of pods is faster"
+        yield Clash(latency, f"{file.at(*latency)} — above service.mean, {file.at(*mean)}: {why}", mean)
+
+
+def _shorter(file: Plain, one: Route, other: Route) -> bool:
+    """Whether one duration is shorter than another, where both are durations."""
+    first, second = file.seconds(*one), file.seconds(*other)
+    return first is not None and second is not None and first < second
 
 
 def _bounds_known(file: Plain, at: Route) -> Iterator[Clash]:
@@ -136,30 +140,31 @@ def _bounds_known(file: Plain, at: Route) -> Iterator[Clash]:
 
 
 def _standby_in_order(file: Plain, at: Route) -> Iterator[Clash]:
-    standby = (*at, "standby")
-    low, high, most = file.whole(*standby, "min"), file.whole(*standby, "max"), file.whole(*at, "replicas", "max")
+    fewest, most, bound = (*at, "standby", "min"), (*at, "standby", "max"), (*at, "replicas", "max")
+    low, high, pods = file.whole(*fewest), file.whole(*most), file.whole(*bound)
     if low is not None and high is not None and high < low:
-        yield Clash((*standby, "max"), f"{high} — at least standby.min, {low}")
-    if high is not None and most is not None and high > most:
-        yield Clash((*standby, "max"), f"{high} — at most the maximum of replicas, {most}: standby pods count")
+        yield Clash(most, f"{high} — at least standby.min, {low}", fewest)
+    if high is not None and pods is not None and high > pods:
+        yield Clash(most, f"{high} — at most the maximum of replicas, {pods}: standby pods count", bound)
     kind = file.at(*at, "policy", "type")
-    if file.at(*standby, "mode") == "gated" and kind in PEERS:
-        yield Clash((*standby, "mode"), f"gated — serving: the rule of {kind} knows no standby pods")
+    if file.at(*at, "standby", "mode") == "gated" and kind in PEERS:
+        yield Clash((*at, "standby", "mode"), f"gated — serving: the rule of {kind} knows no standby pods")
 
 
 def _fixed_in_bounds(file: Plain, at: Route) -> Iterator[Clash]:
     size = file.whole(*at, "policy", "replicas")
     low, high = file.whole(*at, "replicas", "min"), file.whole(*at, "replicas", "max")
-    if size is None or file.at(*at, "policy", "type") != "fixed":
+    if size is None or low is None or high is None or file.at(*at, "policy", "type") != "fixed":
         return
-    if (low is not None and size < low) or (high is not None and size > high):
-        yield Clash((*at, "policy", "replicas"), f"{size} — within the bounds, {low} to {high}")
+    if not low <= size <= high:
+        yield Clash((*at, "policy", "replicas"), f"{size} — within the bounds, {low} to {high}", (*at, "replicas"))
 
 
 def _idle_below_minimum(file: Plain, at: Route) -> Iterator[Clash]:
-    idle, low = file.whole(*at, "policy", "idleReplicaCount"), file.whole(*at, "replicas", "min")
+    field, least = (*at, "policy", "idleReplicaCount"), (*at, "replicas", "min")
+    idle, low = file.whole(*field), file.whole(*least)
     if idle is not None and low is not None and idle >= low:
-        yield Clash((*at, "policy", "idleReplicaCount"), f"{idle} — below the minimum, {low}")
+        yield Clash(field, f"{idle} — below the minimum, {low}", least)
 
 
 def _zero_where_allowed(file: Plain, at: Route) -> Iterator[Clash]:
@@ -178,15 +183,18 @@ def _metrics_read_somehow(file: Plain, at: Route) -> Iterator[Clash]:
         metric = (*at, "signals", "metrics", name)
         signal, query = file.at(*metric, "signal"), file.at(*metric, "query")
         if (signal is None) == (query is None):
-            yield Clash(metric, "either signal with window, or query")
+            yield Clash(metric, "a mapping — either signal with window, or query")
         elif signal is not None and file.at(*metric, "window") is None:
             yield Clash(metric, "window is missing — how long the signal is averaged, such as 60s; 0s: newest sample")
         elif query is not None and file.at(*metric, "window") is not None:
-            yield Clash((*metric, "window"), "belongs to signal — a query states its own window")
+            window = file.at(*metric, "window")
+            yield Clash((*metric, "window"), f"{window} — belongs to signal: a query states its own window")
 
 
 def _windows_over_scrapes(file: Plain, at: Route) -> Iterator[Clash]:
-    interval = file.seconds(*at, "signals", "prometheus", "scrapeInterval")
+    """A rate needs two samples; an age limit below the interval would make every sample stale."""
+    scrapes = (*at, "signals", "prometheus", "scrapeInterval")
+    interval = file.seconds(*scrapes)
     if interval is None:
         return
     for name in file.keys(*at, "signals", "metrics"):
@@ -194,11 +202,10 @@ def _windows_over_scrapes(file: Plain, at: Route) -> Iterator[Clash]:
         window = file.seconds(*route)
         if window is not None and 0 < window < 2 * interval:
             least = format_duration(2 * interval)
-            yield Clash(route, f"{format_duration(window)} — 0s or at least two scrape intervals, {least}")
-    stale = file.seconds(*at, "signals", "prometheus", "staleAfter")
-    if stale is not None and stale < interval:
-        route = (*at, "signals", "prometheus", "staleAfter")
-        yield Clash(route, f"{format_duration(stale)} — at least scrapeInterval, {format_duration(interval)}")
+            yield Clash(route, f"{file.at(*route)} — 0s, or at least two scrape intervals: {least}", scrapes)
+    stale = (*at, "signals", "prometheus", "staleAfter")
+    if _shorter(file, stale, scrapes):
+        yield Clash(stale, f"{file.at(*stale)} — at least scrapeInterval, {file.at(*scrapes)}", scrapes)
 
 
 def _one_server(file: Plain, at: Route) -> Iterator[Clash]:
@@ -209,7 +216,7 @@ def _one_server(file: Plain, at: Route) -> Iterator[Clash]:
         address = file.at(*route)
         url = url if url is not None else address
         if address is not None and address != url:
-            yield Clash(route, f"{address} — the same server as {url}: a target's signals come from one")
+            yield Clash(route, f"{shown(address)} — the same server as {shown(url)}: a target's signals come from one")
 
 
 def _triggers_by_name(file: Plain, at: Route) -> Iterator[Clash]:
@@ -229,7 +236,7 @@ def _paused_at_a_size(file: Plain, at: Route) -> Iterator[Clash]:
     route: Route = ("metadata", "annotations", "autoscaling.keda.sh/paused-replicas")
     size = file.at(*route)
     if file.at(*at, "policy", "type") == "keda" and isinstance(size, str) and not _is_size(size):
-        yield Clash(route, f'{size} — a number of pods as text, such as "3"')
+        yield Clash(route, f'{shown(size)} — a number of pods as text, such as "3"')
 
 
 def _is_size(text: str) -> bool:

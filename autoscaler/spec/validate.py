@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from autoscaler.model import InvalidInput
 from autoscaler.spec.base import keys_of, model_at
-from autoscaler.spec.document import Document, Problem, Route, Value, plain
+from autoscaler.spec.document import Document, Problem, Route, Value, shown
 from autoscaler.spec.rules import Clash
 
 File = TypeVar("File", bound=BaseModel)
@@ -55,8 +54,8 @@ def validated(document: Document, schema: type[File], clashes: Iterable[Clash]) 
         for details in error.errors(include_url=False):
             _note(details, document, schema, problems)
     for clash in clashes:
-        source = document.source(clash.route)
-        if not any(source[: len(route)] == route for route in problems):
+        source, other = document.source(clash.route), document.source(clash.against)
+        if not any(field[: len(route)] == route for route in problems for field in (source, other)):
             problems[source] = document.problem(clash.route, clash.text, at_key=clash.at_key)
     if problems or file is None:
         raise InvalidInput(*map(str, sorted(problems.values())))
@@ -113,17 +112,6 @@ def _at(data: Value, route: Route) -> Value:
 
 ABSENT = "missing"
 """Shown for what is not there."""
-
-
-def shown(value: Value) -> str:
-    """A value as it is told to a person, short; text that looks like something else is quoted."""
-    if value is None:
-        return "empty"
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    bare = isinstance(value, str) and isinstance(plain(value), str)
-    text = str(value) if bare else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
 from pydantic.config import JsonDict
@@ -19,14 +19,16 @@ from pydantic.fields import FieldInfo
 _UNITS_S = {"d": Decimal(86_400), "h": Decimal(3_600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}
 _AMOUNT = r"(\d{1,12}(?:\.\d{1,12})?)"
 DURATION_PATTERN = rf"(?=\d)(?:{_AMOUNT}d)?(?:{_AMOUNT}h)?(?:{_AMOUNT}m)?(?:{_AMOUNT}s)?(?:{_AMOUNT}ms)?"
-_DURATION = re.compile(DURATION_PATTERN)
+_DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 DURATION_ALLOWED = "a duration with its unit, such as 800ms, 15s, 5m or 1h30m"
 
 SHARE_PATTERN = r"(\d{1,3}(?:\.\d{1,12})?)%"
-_SHARE = re.compile(SHARE_PATTERN)
+_SHARE = re.compile(SHARE_PATTERN, re.ASCII)
 SHARE_ALLOWED = "a share in percent, above 0% and below 100%, such as 99% or 99.9%"
 
-_QUANTITY = re.compile(r"([+-]?(?:\d{1,20}(?:\.\d{0,12})?|\.\d{1,12}))(?:[eE]([+-]?\d{1,2})|([numkMGTPE]|[KMGTPE]i))?")
+_QUANTITY = re.compile(
+    r"([+-]?(?:\d{1,20}(?:\.\d{0,12})?|\.\d{1,12}))(?:[eE]([+-]?\d{1,2})|([numkMGTPE]|[KMGTPE]i))?", re.ASCII
+)
 _DECIMAL_POWERS = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY_POWERS = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 QUANTITY_ALLOWED = "a Kubernetes quantity above 0, such as 700m, 10 or 1.5k"
@@ -139,11 +141,12 @@ def _lenient_flag(raw: object) -> bool:
 
 
 def _zone(raw: object) -> str:
-    if not isinstance(raw, str) or raw not in available_timezones():
+    try:
+        return ZoneInfo(str(raw)).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, or a name too long for a file
         near = get_close_matches(str(raw), available_timezones(), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"a time zone of the IANA database, such as UTC or Europe/Zurich{hint}")
-    return ZoneInfo(raw).key
+        raise ValueError(f"a time zone of the IANA database, such as UTC or Europe/Zurich{hint}") from None
 
 
 def _positive_duration(raw: object) -> float:
