@@ -75,5 +75,5 @@ def canvas(
 def number_axis(axis: Axis, ticks: Sequence[float]) -> None:
     """Plain numbers on a logarithmic axis; those that have no room are left out."""
     axis.ticker = FixedTicker(ticks=ticks)
-    axis.formatter = NumeralTickFormatter(format="0.[000]")
+    axis.formatter = NumeralTickFormatter(format="0,0.[000]")
     axis.major_label_policy = NoOverlap()

@@ -26,6 +26,7 @@ MARKERS = {
 LEAST_SHOWN_PERCENT = 0.01
 """The axis is logarithmic: fewer misses are drawn here."""
 COSTS = (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.5, 1.75, 2, 2.5, 3, 4, 5, 7, 10, 15, 20, 40)
+POD_HOURS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
 PERCENTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
@@ -54,6 +55,7 @@ def frontier(policies: Sequence[str], cells: Sequence[Cell], allowed: float) -> 
         number_axis(plot.xaxis, COSTS)
     else:
         plot.xaxis.axis_label = "pod-hours"
+        number_axis(plot.xaxis, POD_HOURS)
     tips = [("", "@policy"), ("", "@trace"), ("cost", "@cost{0.000}"), ("missed", "@missed{0.000} %")]
     plot.add_tools(HoverTool(renderers=points, tooltips=tips, name="hover"))
     return Drawing(plot, tuple(keys))

@@ -252,19 +252,16 @@ async function start() {
   function list() {
     const words = $("find").value.toLowerCase().split(/\s+/).filter(Boolean);
     const { start, end } = window_;
-    const inView = $("in-view").checked;
+    const inView = $("in-view").checked, sizes = $("sizes").checked;
     const found = view.rows.filter((change) =>
-      (!inView || (change.at >= start && change.at <= end)) && words.every((word) => change.text.includes(word)));
+      (!sizes || change.moved !== 0) && (!inView || (change.at >= start && change.at <= end)) && words.every((word) => change.text.includes(word)));
     $("decision-rows").replaceChildren(...found.slice(0, view.shown).map(row));
     $("found").textContent = `${found.length.toLocaleString("en")} of ${view.rows.length.toLocaleString("en")}`;
     $("more").hidden = found.length <= view.shown;
   }
 
   function decisions() {
-    let before = null;
-    view.rows = view.data.changes.map(([at, serving, standby, ruled, reasons]) => {
-      const moved = before === null ? 0 : serving + standby - before;
-      before = serving + standby;
+    view.rows = view.data.changes.map(([at, serving, standby, ruled, reasons, moved]) => {
       const text = `${serving} ${standby} ${ruled} ${reasons.flat().join(" ")}`.toLowerCase();
       return { at: at * MS, serving, standby, ruled, reasons, moved, text };
     });
@@ -278,6 +275,7 @@ async function start() {
 
   $("find").addEventListener("input", () => { view.shown = ROWS; list(); });
   $("in-view").addEventListener("change", list);
+  $("sizes").addEventListener("change", list);
   $("more").addEventListener("click", () => { view.shown += ROWS; list(); });
 
   /* -- which replay -- */
@@ -315,6 +313,10 @@ async function start() {
     const { from, to, series } = view.data;
     clocks(replay.clock);
     facts(index);
+    for (const button of document.querySelectorAll("[data-span]")) {
+      const seconds = button.dataset.span === "worst" ? 3600 : Number(button.dataset.span);
+      button.hidden = seconds * MS >= to - from;
+    }
     const whole = thin(series, "requests_rps", from, to, 1200);
     model("data-overview").data = pick(series, ["t", "requests_rps"], whole);
     model("whole").setv({ start: from, end: to });

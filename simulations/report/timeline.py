@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -75,14 +77,20 @@ def keep(drawn: Mapping[str, Floats], points: int) -> npt.NDArray[np.intp]:
     return np.unique(np.concatenate(kept))
 
 
-def chosen(changes: tuple[Change, ...], limit: int) -> tuple[Change, ...]:
-    """All decisions, or those that moved the size most, in order of time."""
-    if len(changes) <= limit:
-        return changes
-    totals = np.array([change.serving + change.standby for change in changes])
-    moved = np.abs(np.diff(totals, prepend=totals[0]))
-    largest = np.sort(np.argsort(-moved, kind="stable")[:limit])
-    return tuple(changes[index] for index in largest)
+def moves(changes: tuple[Change, ...]) -> list[int | None]:
+    """By how many pods each decision changed the size; None for the first, before which there was none."""
+    totals = [change.serving + change.standby for change in changes]
+    return [None, *(after - before for before, after in pairwise(totals))][: len(totals)]
+
+
+def largest(moved: Sequence[int | None], limit: int) -> list[int]:
+    """Indices of all moves, or of the first and the largest ones; ascending."""
+    if len(moved) <= limit:
+        return list(range(len(moved)))
+    by_size = sorted(
+        range(len(moved)), key=lambda index: -math.inf if moved[index] is None else -abs(moved[index] or 0)
+    )
+    return sorted(by_size[:limit])
 
 
 def packed(result: Result, workload: Workload, budget: Budget) -> str:
@@ -90,7 +98,8 @@ def packed(result: Result, workload: Workload, budget: Budget) -> str:
     timeline = result.timeline
     drawn = series(timeline, workload)
     kept = keep(drawn, budget.points)
-    changes = chosen(result.changes, budget.changes)
+    moved = moves(result.changes)
+    changes = [(result.changes[index], moved[index]) for index in largest(moved, budget.changes)]
     document = {
         "start_s": timeline.start_s,
         "step_s": timeline.step_s,
@@ -98,7 +107,7 @@ def packed(result: Result, workload: Workload, budget: Budget) -> str:
         "kept": None if len(kept) == len(timeline.arrivals) else kept,
         "series": {name: _rounded(values[kept]) for name, values in drawn.items()},
         "changes_total": len(result.changes),
-        "changes": [(c.at_s, c.serving, c.standby, c.ruled_by, c.reasons) for c in changes],
+        "changes": [(c.at_s, c.serving, c.standby, c.ruled_by, c.reasons, by) for c, by in changes],
     }
     text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     return base64.b64encode(gzip.compress(text, compresslevel=9, mtime=0)).decode("ascii")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulations.report.timeline import EXTREMES, Budget, chosen, keep, packed, series
+from simulations.report.timeline import EXTREMES, Budget, keep, largest, moves, packed, series
 from simulations.result import Change
 
 
@@ -69,10 +69,21 @@ def changes(*sizes: int) -> tuple[Change, ...]:
     return tuple(Change(float(at), size, 0, "metric", ()) for at, size in enumerate(sizes))
 
 
-def test_the_largest_moves_are_chosen_in_order_of_time():
-    assert [change.at_s for change in chosen(changes(2, 3, 9, 9, 4, 5), 2)] == [2.0, 4.0]
+@pytest.mark.parametrize(
+    ("sizes", "moved"),
+    [
+        pytest.param((2, 3, 9, 9, 4), [None, 1, 6, 0, -5], id="up, unchanged and down"),
+        pytest.param((2,), [None], id="one decision"),
+        pytest.param((), [], id="none"),
+    ],
+)
+def test_moves(sizes, moved):
+    assert moves(changes(*sizes)) == moved
+
+
+def test_the_first_and_the_largest_moves_are_kept_in_order_of_time():
+    assert largest([None, 1, 6, 0, -5, 2], 3) == [0, 2, 4]
 
 
 def test_few_decisions_are_all_kept():
-    few = changes(1, 2, 1)
-    assert chosen(few, 3) == few
+    assert largest([None, 0, 1], 3) == [0, 1, 2]
