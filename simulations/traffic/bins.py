@@ -179,8 +179,7 @@ def rebin(trace: Trace, bin_s: float) -> Trace:
 def _bound(name: str, bins: int, width_s: float) -> None:
     if bins > MAX_BINS:
         raise InvalidInput(
-            f"{name}: {bins} bins of {width_s:g} s — allowed are {MAX_BINS}; if the times are right, "
-            "choose wider bins"
+            f"{name}: {bins} bins of {width_s:g} s — allowed are {MAX_BINS}; if the times are right, choose wider bins"
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from autoscaler.model import InvalidInput
 from simulations.traffic import source
 from simulations.traffic.formats.access_log import ACCESS_LOG
-from simulations.traffic.formats.azure_functions import AZURE_FUNCTIONS
+from simulations.traffic.formats.azure_functions import AZURE_FUNCTION_CALLS, AZURE_FUNCTIONS
 from simulations.traffic.formats.counts import COUNTS
 from simulations.traffic.formats.format import Format, Head, ReadOptions
 from simulations.traffic.formats.mooncake import MOONCAKE
@@ -22,6 +22,7 @@ FORMATS = (
     REQUEST_LIST,
     AZURE_LLM,
     AZURE_FUNCTIONS,
+    AZURE_FUNCTION_CALLS,
     MOONCAKE,
     BURSTGPT,
     ACCESS_LOG,

@@ -1,6 +1,9 @@
-"""Azure Functions Invocation Trace 2019: calls per minute of a day, one function a line (Azure/AzurePublicDataset).
+"""Azure Functions in its two public forms (Azure/AzurePublicDataset).
 
-A file is a day; several files are days in the order of their names (`invocations_per_function_md.anon.d01.csv`, …).
+2019: calls in each minute of a day, one function a line. A file is a day; several files are days in the order of
+their names (`invocations_per_function_md.anon.d01.csv`, …).
+
+2021: one call a line, with the time of its end and its duration.
 """
 
 from __future__ import annotations
@@ -12,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from autoscaler.model import InvalidInput
-from simulations.traffic.bins import rebin
-from simulations.traffic.formats.format import LINES, Format, Head, ReadOptions, recorded
-from simulations.traffic.rows import Floats, Tally
+from simulations.traffic.bins import from_arrivals, rebin
+from simulations.traffic.formats.format import LINES, REQUESTS, Format, Head, ReadOptions, recorded
+from simulations.traffic.rows import Floats, Rows, Tally
 from simulations.traffic.table import Column, table
 from simulations.traffic.trace import Trace
 
@@ -55,6 +58,43 @@ def _day(path: Path, function: str | None, tally: Tally) -> Floats:
         total += counts[:, names == function].sum(axis=1) if function else counts.sum(axis=1)
     return total
 
+
+CALL = (
+    Column("func", pa.string()),
+    Column("end_timestamp", pa.float64()),
+    Column("duration", pa.float64()),
+)
+MAX_DISORDER_S = 3600.0
+"""Lines are in no strict order, and a call that ends late began early."""
+
+
+def _recognises_calls(head: Head) -> bool:
+    return {column.name for column in CALL} <= head.columns
+
+
+def _read_calls(paths: Sequence[Path], options: ReadOptions) -> Trace:
+    recording = recorded(paths, options, format=AZURE_FUNCTION_CALLS.name, function=options.function or "all, added up")
+    pieces = (piece for path in paths for piece in table(path, CALL, recording.tally))
+    disorder_s = MAX_DISORDER_S if options.max_disorder_s is None else options.max_disorder_s
+    starts = (_starts(piece, options.function) for piece in pieces)
+    return from_arrivals(recording, starts, "end_timestamp - duration", disorder_s)
+
+
+def _starts(piece: Rows, function: str | None) -> Rows:
+    """When the calls began; those that began before the trace did are counted at its beginning."""
+    names, ends, durations = piece.columns
+    wanted = names == function if function else np.ones(len(names), dtype=bool)
+    began = np.where((ends >= 0) & (durations >= 0), np.maximum(ends - durations, 0.0), -1.0)
+    return Rows(piece.path, piece.lines[wanted], (began[wanted],))
+
+
+AZURE_FUNCTION_CALLS = Format(
+    "azure-function-calls",
+    "app,func,end_timestamp,duration",
+    _recognises_calls,
+    _read_calls,
+    REQUESTS | {"function"},
+)
 
 AZURE_FUNCTIONS = Format(
     "azure-functions", "HashOwner,HashApp,HashFunction,Trigger,1,2,…,1440", _recognises, _read, LINES | {"function"}

@@ -102,6 +102,21 @@ CASES = {
         [5] + [0] * 1438 + [2],
         options=ReadOptions(function="f"),
     ),
+    "Azure Functions 2021: when calls began": Case(
+        "azure-function-calls",
+        "app,func,end_timestamp,duration\na,f,10.25,9.5\na,g,5.5,0.25\na,f,3.0,5.0\n",
+        1,
+        [2, 0, 0, 0, 0, 1],
+        arrivals_s=[0, 0.75, 5.25],
+    ),
+    "Azure Functions 2021: one": Case(
+        "azure-function-calls",
+        "app,func,end_timestamp,duration\na,f,10.25,9.5\na,g,5.5,0.25\n",
+        1,
+        [1],
+        arrivals_s=[0.75],
+        options=ReadOptions(function="f"),
+    ),
     "Mooncake": Case(
         "mooncake",
         '{"timestamp": 500, "input_length": 6955, "output_length": 52, "hash_ids": [46, 47]}\n'

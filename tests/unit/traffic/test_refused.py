@@ -56,6 +56,10 @@ REFUSED = {
         AZURE + f"o,a,f,http,{','.join(['0'] * 1439)},-2\n",
         "t:2: 1440: -2 — allowed is a finite number, 0 or more",
     ),
+    "a negative duration": (
+        "app,func,end_timestamp,duration\na,f,10,-1\n",
+        "t:2: end_timestamp - duration: -1 — allowed is a finite time, 0 or more",
+    ),
     "a short day": (
         "HashOwner,HashApp,HashFunction,Trigger,1,2\no,a,f,http,1,2\n",
         "t:1: column '3' is not there — found HashOwner, HashApp, HashFunction, Trigger, 1, 2",
