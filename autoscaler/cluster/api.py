@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from autoscaler.model import InvalidInput, Unreachable
 
 MERGE_PATCH = "application/merge-patch+json"
 FIELD_MANAGER = "speech-autoscaler"
+CONNECTIONS = 32
+"""Watches hold one each, three a namespace."""
 _IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -49,6 +52,7 @@ def connect(kubeconfig: Path | None = None) -> client.ApiClient:
         where = kubeconfig or "no --kubeconfig, and not in a cluster"
         raise InvalidInput(f"{where}: {error}") from error
     settings.retries = False  # a write must not be sent twice; the tick tries again, knowingly
+    settings.connection_pool_maxsize = CONNECTIONS
     return client.ApiClient(settings)
 
 
@@ -67,11 +71,18 @@ def answer(call: Callable[..., Any], *arguments: Any, timeout_s: float, **option
 
     Raises:
         RefusedError: the server refused (404, 409, 403, 422, 429, 5xx …).
-        Unreachable: no answer in time.
+        Unreachable: no usable answer in time.
     """
-    try:
+    with translated():
         response = call(*arguments, _preload_content=False, _request_timeout=timeout_s, **options)
         return orjson.loads(response.data)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the client libraries raise into RefusedError and Unreachable."""
+    try:
+        yield
     except ApiException as error:
         if not error.status:
             raise Unreachable(f"API server: {error.reason}") from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from kubernetes import client
 
 from autoscaler.cluster.api import RefusedError, answer
-from autoscaler.cluster.objects import Object, fleet_of, selector_of
+from autoscaler.cluster.objects import Object, deployment_view, fleet_of, pod_view, replica_set_view
 from autoscaler.model import Cause, Fleet, Missing, Unreachable
 
 
@@ -35,14 +36,12 @@ class ClusterFleet:
             return Missing(Cause.UNREACHABLE, str(error))
 
     def _read(self) -> Fleet:
-        deployment: Object = answer(
-            self._apps.read_namespaced_deployment, self._deployment, self._namespace, timeout_s=self._timeout_s
-        )
-        selector = selector_of(deployment)
-        replica_sets = self._list(self._apps.list_namespaced_replica_set, selector)
-        pods = self._list(self._core.list_namespaced_pod, selector)
-        return fleet_of(deployment, replica_sets, pods)
+        read = self._apps.read_namespaced_deployment
+        deployment = deployment_view(answer(read, self._deployment, self._namespace, timeout_s=self._timeout_s))
+        sets = self._list(self._apps.list_namespaced_replica_set, deployment.selector)
+        pods = self._list(self._core.list_namespaced_pod, deployment.selector)
+        return fleet_of(deployment, map(replica_set_view, sets), map(pod_view, pods))
 
-    def _list(self, call: Any, selector: str) -> list[Object]:  # noqa: ANN401 — a generated method
+    def _list(self, call: Callable[..., Any], selector: str) -> list[Object]:
         found: list[Object] = answer(call, self._namespace, label_selector=selector, timeout_s=self._timeout_s)["items"]
         return found

@@ -6,6 +6,7 @@ Objects are plain JSON, as the server sends them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -49,44 +50,84 @@ def selector_of(deployment: Object) -> str:
     return ",".join(terms)
 
 
-def fleet_of(deployment: Object, replica_sets: Iterable[Object], pods: Iterable[Object]) -> Fleet:
-    """The fleet that a Deployment, its ReplicaSets and their pods make up.
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """What is kept of a Deployment."""
 
-    What belongs to it is told by owner UIDs alone: labels can be shared. Pods that have ended hold no GPU.
-    """
-    owned = owned_by(deployment, replica_sets)
-    sets = {each["metadata"]["uid"] for each in owned}
-    ours = [pod for pod in pods if _owner(pod) in sets and pod["status"].get("phase") not in ("Failed", "Succeeded")]
-    return Fleet(
-        replicas=deployment["spec"].get("replicas", 1),
-        pods=tuple(sorted(map(pod_of, ours), key=lambda pod: (pod.ordered_at_s, pod.name))),
-        reported=deployment["status"].get("replicas", 0),
-        uid=deployment["metadata"]["uid"],
-        version=deployment["metadata"]["resourceVersion"],
-        revision=newest_revision(owned),
-        rolling_out=_rolling_out(deployment, owned),
+    uid: str
+    name: str
+    version: str
+    replicas: int
+    reported: int
+    selector: str
+    may_roll: bool
+    """A rollout would be in progress: neither paused half-way nor past its progress deadline."""
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSetView:
+    """What is kept of a ReplicaSet."""
+
+    uid: str
+    name: str
+    owner: str
+    template: str
+    """Hash of the pod template."""
+    age: tuple[int, str]
+    """Larger for a newer revision."""
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """What is kept of a pod."""
+
+    uid: str
+    name: str
+    owner: str
+    ended: bool
+    """It has failed or succeeded and holds no GPU."""
+    pod: Pod
+
+
+def deployment_view(deployment: Object) -> DeploymentView:
+    """Read a Deployment."""
+    metadata, spec, status = deployment["metadata"], deployment["spec"], deployment["status"]
+    late = any(each.get("reason") == "ProgressDeadlineExceeded" for each in status.get("conditions") or ())
+    return DeploymentView(
+        uid=metadata["uid"],
+        name=metadata["name"],
+        version=metadata["resourceVersion"],
+        replicas=spec.get("replicas", 1),
+        reported=status.get("replicas", 0),
+        selector=selector_of(deployment),
+        may_roll=not late and not spec.get("paused"),
     )
 
 
-def owned_by(owner: Object, objects: Iterable[Object]) -> list[Object]:
-    """Those whose controller is this very object."""
-    return [each for each in objects if _owner(each) == owner["metadata"]["uid"]]
+def replica_set_view(replica_set: Object) -> ReplicaSetView:
+    """Read a ReplicaSet."""
+    metadata = replica_set["metadata"]
+    revision = int((metadata.get("annotations") or {}).get(_REVISION, 0))
+    return ReplicaSetView(
+        uid=metadata["uid"],
+        name=metadata["name"],
+        owner=_owner(replica_set),
+        template=_hash(replica_set),
+        age=(revision, metadata["creationTimestamp"]),
+        replicas=replica_set["status"].get("replicas", 0),
+    )
 
 
-def newest_revision(owned: Iterable[Object]) -> str:
-    """The template hash of a Deployment's newest ReplicaSet; an undone rollout makes an old one the newest."""
-    newest = max(owned, key=_age_key, default=None)
-    return "" if newest is None else _hash(newest)
-
-
-def pod_of(pod: Object) -> Pod:
-    """One pod; times have the API's resolution of a second."""
+def pod_view(pod: Object) -> PodView:
+    """Read a pod; times have the API's resolution of a second."""
     metadata, status = pod["metadata"], pod["status"]
     role = (metadata.get("labels") or {}).get(ROLE_LABEL, "serving")
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
     ready = conditions.get("Ready", {})
     loaded = ready.get("status") == "True"
-    return Pod(
+    seen = Pod(
         name=metadata["name"],
         phase=_phase(metadata, role, loaded=loaded),
         ordered_at_s=seconds(metadata["creationTimestamp"]),
@@ -96,6 +137,29 @@ def pod_of(pod: Object) -> Pod:
         uid=metadata["uid"],
         version=metadata["resourceVersion"],
         revision=_hash(pod),
+    )
+    ended = status.get("phase") in ("Failed", "Succeeded")
+    return PodView(metadata["uid"], metadata["name"], _owner(pod), ended, seen)
+
+
+def fleet_of(deployment: DeploymentView, sets: Iterable[ReplicaSetView], pods: Iterable[PodView]) -> Fleet:
+    """The fleet that a Deployment, its ReplicaSets and their pods make up.
+
+    What belongs to it is told by owner UIDs alone: labels can be shared. Of the ReplicaSets the newest revision
+    counts; an undone rollout makes an old one the newest.
+    """
+    owned = [each for each in sets if each.owner == deployment.uid]
+    newest = max(owned, key=lambda each: each.age, default=None)
+    uids = {each.uid for each in owned}
+    ours = [each.pod for each in pods if each.owner in uids and not each.ended]
+    return Fleet(
+        replicas=deployment.replicas,
+        pods=tuple(sorted(ours, key=lambda pod: (pod.ordered_at_s, pod.name))),
+        reported=deployment.reported,
+        uid=deployment.uid,
+        version=deployment.version,
+        revision=newest.template if newest else "",
+        rolling_out=deployment.may_roll and any(each.replicas > 0 for each in owned if each is not newest),
     )
 
 
@@ -117,23 +181,6 @@ def _hopeless(status: Object, conditions: Mapping[str, Object]) -> bool:
         return True
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     return any(each.get("state", {}).get("waiting", {}).get("reason") in _HOPELESS for each in containers)
-
-
-def _rolling_out(deployment: Object, owned: Iterable[Object]) -> bool:
-    """Pods of an old template are being replaced: neither paused half-way nor past the progress deadline."""
-    if deployment["spec"].get("paused"):
-        return False
-    conditions = deployment["status"].get("conditions") or ()
-    if any(each.get("reason") == "ProgressDeadlineExceeded" for each in conditions):
-        return False
-    owned = list(owned)
-    newest = newest_revision(owned)
-    return any(each["status"].get("replicas", 0) > 0 for each in owned if _hash(each) != newest)
-
-
-def _age_key(replica_set: Object) -> tuple[int, str]:
-    metadata = replica_set["metadata"]
-    return int((metadata.get("annotations") or {}).get(_REVISION, 0)), metadata["creationTimestamp"]
 
 
 def _hash(labelled: Object) -> str:

@@ -54,7 +54,8 @@ def load_jobs(path: Path, own_namespace: str, workload: Workload | None = None) 
         workload: what is served, for policies that do not say.
 
     Raises:
-        InvalidInput: a file cannot be used, names no target, or names one that another file names too.
+        InvalidInput: a file cannot be used or not be carried out whole, names no target, or names one that another
+            file names too.
     """
     files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
     loaded = [load_file(file) for file in files]
@@ -107,6 +108,9 @@ def _job(policy: LoadedPolicy, own_namespace: str, workload: Workload | None) ->
     target = policy.spec.target
     if target is None:
         raise InvalidInput(f"{policy.source}: spec.target: missing — the Deployment to size is needed to run")
+    left_out = [str(finding) for finding in policy.findings if finding.changes_decisions]
+    if left_out:
+        raise InvalidInput(*left_out, f"{policy.source}: a policy that cannot be carried out whole is not run")
     namespace = policy.file.metadata.namespace or own_namespace
     served = policy.serving(None if policy.workload else workload)
     rule, rails = build(policy, served)

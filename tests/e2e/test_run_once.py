@@ -250,6 +250,9 @@ def test_an_api_server_that_is_down_is_unreachable(tmp_path, down):
 
 
 NO_TARGET = POLICY.replace("  target: {kind: Deployment, name: tts}\n", "")
+UNKNOWN_METRIC = POLICY.replace("%(rule)s", "\n" + HPA.replace("%", "%%")).replace(
+    "signal: busy, window: 4s", "query: vector(1)"
+)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +260,7 @@ NO_TARGET = POLICY.replace("  target: {kind: Deployment, name: tts}\n", "")
     [
         pytest.param({}, "no policy", id="an empty folder"),
         pytest.param({"a.yaml": NO_TARGET}, "needed to run", id="no target"),
+        pytest.param({"a.yaml": UNKNOWN_METRIC}, "not run", id="a metric that cannot be read"),
         pytest.param({"a.yaml": POLICY, "b.yaml": POLICY}, "one policy for a target", id="two policies for one target"),
     ],
 )

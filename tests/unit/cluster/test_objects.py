@@ -4,11 +4,20 @@ import copy
 
 import pytest
 
-from autoscaler.cluster.objects import fleet_of, newest_revision, pod_of, selector_of
+from autoscaler.cluster import objects
+from autoscaler.cluster.objects import deployment_view, pod_view, replica_set_view, selector_of
 from autoscaler.model import Phase
 
 CREATED, LOADED = "2026-11-21T10:00:00Z", "2026-11-21T10:00:17Z"
 CREATED_S = 1795255200.0
+
+
+def fleet_of(deployment, sets, pods):
+    return objects.fleet_of(deployment_view(deployment), map(replica_set_view, sets), map(pod_view, pods))
+
+
+def pod_of(pod):
+    return pod_view(pod).pod
 
 
 def owner(uid, kind="ReplicaSet"):
@@ -27,6 +36,7 @@ def replica_set(template, replicas, revision, owner_uid="d"):
     return {
         "metadata": {
             "uid": f"rs-{template}",
+            "name": f"tts-{template}",
             "creationTimestamp": CREATED,
             "labels": {"pod-template-hash": template},
             "annotations": {"deployment.kubernetes.io/revision": str(revision)},
@@ -162,7 +172,8 @@ def test_rollouts(made, old_pods, rolling):
 
 
 def test_an_undone_rollout_makes_the_old_template_the_newest():
-    assert newest_revision([replica_set("first", 2, 3), replica_set("second", 0, 2)]) == "first"
+    sets = [replica_set("first", 2, 3), replica_set("second", 0, 2)]
+    assert fleet_of(deployment(), sets, []).revision == "first"
 
 
 def test_pods_come_in_the_order_in_which_they_were_ordered():

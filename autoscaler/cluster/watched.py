@@ -1,0 +1,80 @@
+"""The fleets of one namespace, known by watch: reading one asks nobody."""
+
+from __future__ import annotations
+
+from kubernetes import client
+
+from autoscaler.cluster.mirror import SILENCE_S, WATCH_S, Mirror, Reflector
+from autoscaler.cluster.objects import (
+    DeploymentView,
+    PodView,
+    ReplicaSetView,
+    deployment_view,
+    fleet_of,
+    pod_view,
+    replica_set_view,
+)
+from autoscaler.model import Cause, Fleet, Missing
+
+
+class WatchedNamespace:
+    """Deployments, ReplicaSets and pods of one namespace; any number of targets share three watches."""
+
+    def __init__(
+        self, api: client.ApiClient, namespace: str, *, watch_s: float = WATCH_S, silence_s: float = SILENCE_S
+    ) -> None:
+        self._namespace = namespace
+        self._stale_s = 2 * silence_s
+        self._deployments: Mirror[DeploymentView] = Mirror(deployment_view)
+        self._sets: Mirror[ReplicaSetView] = Mirror(replica_set_view)
+        self._pods: Mirror[PodView] = Mirror(pod_view)
+        apps, core = client.AppsV1Api(api), client.CoreV1Api(api)
+        self._reflectors = [
+            Reflector(call, namespace, mirror, watch_s=watch_s, silence_s=silence_s)
+            for call, mirror in (
+                (apps.list_namespaced_deployment, self._deployments),
+                (apps.list_namespaced_replica_set, self._sets),
+                (core.list_namespaced_pod, self._pods),
+            )
+        ]
+
+    def start(self) -> None:
+        """Begin to list and watch; until all is listed, fleets are missing."""
+        for reflector in self._reflectors:
+            reflector.start()
+
+    def stop(self) -> None:
+        """End the watches."""
+        for reflector in self._reflectors:
+            reflector.stop()
+
+    @property
+    def lists(self) -> int:
+        """How often something was listed anew."""
+        return sum(reflector.lists for reflector in self._reflectors)
+
+    def fleet(self, deployment: str) -> Fleet | Missing:
+        """The fleet of one Deployment as last heard."""
+        for reflector in self._reflectors:
+            silent_s = reflector.silent_s()
+            if silent_s is None:
+                return Missing(Cause.UNREACHABLE, f"API server: {reflector.problem}")
+            if silent_s > self._stale_s:
+                return Missing(Cause.STALE, f"API server silent for {silent_s:.0f} s: {reflector.problem}")
+        found = self._deployments.named(deployment)
+        if found is None:
+            return Missing(Cause.ABSENT, f"no Deployment {self._namespace}/{deployment}")
+        sets = self._sets.owned(found.uid)
+        return fleet_of(found, sets, (pod for each in sets for pod in self._pods.owned(each.uid)))
+
+
+class WatchedFleet:
+    """FleetSource of one target."""
+
+    def __init__(self, namespace: WatchedNamespace, deployment: str) -> None:
+        self._namespace = namespace
+        self._deployment = deployment
+
+    def read(self) -> Fleet | Missing:
+        """See `FleetSource`."""
+        return self._namespace.fleet(self._deployment)
