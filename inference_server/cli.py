@@ -36,7 +36,7 @@ def _options(
 
 @app.command()
 def serve(  # noqa: PLR0917 typer calls it by name
-    engine: Annotated[str, typer.Option(help="Which engine: sensevoice, sleeper.")],
+    engine: Annotated[str, typer.Option(help="Which engine: emotivoice, sensevoice, sleeper.")],
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="KEY=VALUE for the engine.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,

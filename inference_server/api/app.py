@@ -35,6 +35,10 @@ def _engine_routes(service: AnyService) -> APIRouter:
     engine: Any = service.engine
     if engine.kind == "sleep":
         return sleep_routes(service, engine)
+    if engine.kind == "synthesis":
+        from inference_server.api.synthesis import synthesis_routes
+
+        return synthesis_routes(service, engine)
     from inference_server.api.recognition import recognition_routes
     from inference_server.audio.decode import AudioLimits
 

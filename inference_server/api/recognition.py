@@ -15,7 +15,8 @@ from inference_server.api.admission import attending, place_of
 from inference_server.api.models import check_model
 from inference_server.api.service import Service
 from inference_server.api.transcripts import Transcript, make_segment, plain_json, srt, verbose_json, vtt
-from inference_server.audio.decode import AudioLimits, Samples, decode
+from inference_server.audio.decode import AudioLimits, decode
+from inference_server.audio.samples import Samples
 from inference_server.audio.spans import Span
 from inference_server.engines.recognition import RATE_HZ, Clip, Heard, Language, Options, Recognizer
 from inference_server.errors import Refusal, bad_request

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 import soxr
 
+from inference_server.audio.samples import Samples
 from inference_server.errors import Refusal
-
-Samples = npt.NDArray[np.float32]
 
 _MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM")
 _FORMATS = frozenset({"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "MPEG", "AIFF"})

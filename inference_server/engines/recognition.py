@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from inference_server.engines.engine import Engine
 
 if TYPE_CHECKING:
-    from inference_server.audio.decode import Samples
+    from inference_server.audio.samples import Samples
     from inference_server.audio.spans import Span
 
 Language = Literal["auto", "zh", "en", "yue", "ja", "ko", "nospeech"]

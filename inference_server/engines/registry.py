@@ -12,6 +12,7 @@ from inference_server.engines.engine import Engine
 from inference_server.errors import InvalidOption
 
 _ENGINES = {
+    "emotivoice": ("inference_server.engines.tts", "EmotiVoice", "EmotiVoiceSettings"),
     "sensevoice": ("inference_server.engines.sensevoice", "SenseVoice", "SenseVoiceSettings"),
     "sleeper": ("inference_server.engines.sleeper", "Sleeper", "SleeperSettings"),
 }

@@ -25,7 +25,7 @@ from inference_server.engines.recognition import RATE_HZ, Clip, Heard, Word
 from inference_server.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from inference_server.audio.decode import Samples
+    from inference_server.audio.samples import Samples
     from inference_server.audio.spans import Span
 
 _COMPONENTS = (

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from inference_server.engines.engine import Engine, Piece
-from inference_server.errors import queue_full
+from inference_server.errors import Refusal, queue_full
 from inference_server.serving.batching import choose_batch
 from inference_server.serving.load import Load, TimeIntegral
 
@@ -283,6 +283,7 @@ def run_isolated(engine: Engine[P, R], pieces: Sequence[P]) -> list[R | Failed]:
         return list(engine.run(pieces))
     except Exception as error:  # models raise without a common base class (research: speech, 2c, 21)
         if len(pieces) == 1:
-            logger.exception("the model failed on a piece of cost %g", pieces[0].cost)
+            if not isinstance(error, Refusal):
+                logger.exception("the model failed on a piece of cost %g", pieces[0].cost)
             return [Failed(error)]
     return [outcome for piece in pieces for outcome in run_isolated(engine, [piece])]

@@ -52,6 +52,9 @@ class Accounting:
         state: dict[str, Any] = scope.setdefault("state", {})
         try:
             await self._app(scope, entry.receive, entry.send)
+        except Exception:
+            entry.fail()
+            raise
         finally:
             entry.close(state.get(REJECTION))
 
@@ -81,6 +84,11 @@ class _Entry:
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body"):
             self._sent = True
+
+    def fail(self) -> None:
+        """The server failed, perhaps in the middle of a stream."""
+        self._status = 500
+        self._sent = True
 
     def close(self, rejection: Reason | None) -> None:
         now_s = time.perf_counter()

@@ -1,0 +1,132 @@
+"""Text to speech: OpenAI's `/v1/audio/speech`, streamed sentence by sentence, and the list of voices."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import io
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from inference_server.api.admission import attending, place_of
+from inference_server.api.models import check_model
+from inference_server.api.service import Service
+from inference_server.audio.decode import AudioLimits, decode
+from inference_server.audio.encode import MEDIA_TYPES, Encoder, Format, encode_whole, make_encoder
+from inference_server.audio.samples import Pcm, Samples
+from inference_server.engines.synthesis import Sentence, SpeechSynthesizer, Wish
+from inference_server.errors import bad_request
+
+if TYPE_CHECKING:
+    from inference_server.serving.scheduler import Place
+
+SPEECH = "/v1/audio/speech"
+_WORKERS = 2
+_REFERENCE_BASE64_CHARACTERS = 8 << 20
+_REFERENCE_LIMITS = AudioLimits(min_s=0.1, max_s=30.0)
+
+
+class CustomVoice(BaseModel):
+    """OpenAI's other way to name a voice."""
+
+    model_config = ConfigDict(extra="forbid")
+    id: str
+
+
+class SpeechRequest(BaseModel):
+    """OpenAI's request, with upstream's `prompt` and reference audio beside it."""
+
+    model_config = ConfigDict(extra="forbid")
+    input: str
+    model: str = ""
+    voice: str | CustomVoice = ""
+    prompt: Annotated[str, Field(validation_alias=AliasChoices("prompt", "instructions"))] = ""
+    response_format: Format = "mp3"
+    speed: Annotated[float, Field(ge=0.25, le=4.0, allow_inf_nan=False)] = 1.0
+    stream_format: Literal["audio"] = "audio"
+    language: Annotated[str, Field(description="upstream's field; the language is told from the text")] = ""
+    reference_audio: Annotated[
+        str | None,
+        Field(max_length=_REFERENCE_BASE64_CHARACTERS, description="3 to 10 s of sound to speak like, base64"),
+    ] = None
+
+
+class Voices(BaseModel):
+    """Who can speak."""
+
+    voices: list[str]
+
+
+def synthesis_routes(service: Service[Sentence, Pcm], engine: SpeechSynthesizer) -> APIRouter:
+    """`POST /v1/audio/speech` and `GET /v1/audio/voices`."""
+    router = APIRouter(tags=["synthesis"])
+    workers = ThreadPoolExecutor(_WORKERS, "text-and-sound")
+
+    def plan(wish: SpeechRequest) -> Sequence[Sentence]:
+        begun_s = time.perf_counter()
+        voice = wish.voice if isinstance(wish.voice, str) else wish.voice.id
+        reference = None if wish.reference_audio is None else _decode_reference(wish.reference_audio, engine)
+        named = voice or next(iter(engine.voices), "")
+        sentences = engine.plan(Wish(wish.input, named, wish.prompt, wish.speed, reference))
+        service.metrics.phase("decode", time.perf_counter() - begun_s)
+        return sentences
+
+    @router.post(
+        SPEECH, response_class=Response, responses={200: {"content": {media: {} for media in MEDIA_TYPES.values()}}}
+    )
+    async def speech(request: Request, wish: SpeechRequest) -> Response:
+        """Speak a text. The first sentence is sent while the others are still computed."""
+        check_model(wish.model, engine.model)
+        place: Place[Sentence, Pcm] = place_of(request)
+        async with attending(request, service.limits.deadline_s) as wait:
+            sentences = await wait(workers.submit(plan, wish))
+            service.metrics.input_characters(len(wish.input))
+            first, *rest = place.submit(sentences)
+            sound = await wait(first)
+            if not rest:
+                whole = await wait(workers.submit(encode_whole, wish.response_format, engine.rate_hz, sound))
+                service.metrics.first_audio(time.monotonic() - place.entered_s)
+                return Response(whole, media_type=MEDIA_TYPES[wish.response_format])
+            encoder = make_encoder(wish.response_format, engine.rate_hz)
+            beginning = await wait(workers.submit(encoder.encode, sound))
+        service.metrics.first_audio(time.monotonic() - place.entered_s)
+        return StreamingResponse(
+            _stream(beginning, rest, encoder, workers), media_type=MEDIA_TYPES[wish.response_format]
+        )
+
+    @router.get("/v1/audio/voices")
+    async def voices() -> Voices:
+        """Names for the field `voice`; the first is the default."""
+        return Voices(voices=list(engine.voices))
+
+    return router
+
+
+async def _stream(
+    beginning: bytes, rest: Sequence[Future[Pcm]], encoder: Encoder, workers: ThreadPoolExecutor
+) -> AsyncIterator[bytes]:
+    """Starlette ends the iteration when the client goes; the request's place then withdraws what has not started."""
+    if beginning:
+        yield beginning
+    for sentence in rest:
+        chunk = await asyncio.wrap_future(workers.submit(encoder.encode, await asyncio.wrap_future(sentence)))
+        if chunk:
+            yield chunk
+    end = await asyncio.wrap_future(workers.submit(encoder.finish))
+    if end:
+        yield end
+
+
+def _decode_reference(encoded: str, engine: SpeechSynthesizer) -> Samples:
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise bad_request("reference_audio must be base64", param="reference_audio") from error
+    return decode(io.BytesIO(data), engine.reference_rate_hz, _REFERENCE_LIMITS)
