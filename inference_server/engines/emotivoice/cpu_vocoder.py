@@ -1,0 +1,42 @@
+"""The vocoder for CPUs: the same network as `vocoder.Vocoder`, with `fast_convolution` in place of its convolutions."""
+
+from torch import Tensor, nn
+
+from inference_server.engines.emotivoice.fast_convolution import PlainConvolution, Upsampling, fastest
+from inference_server.engines.emotivoice.vocoder import LAST_SLOPE, SLOPE, ResidualBlock, Vocoder
+
+
+class CpuVocoder:
+    """Mel frames to a wave, for rows of equal length."""
+
+    def __init__(self, vocoder: Vocoder) -> None:
+        self.sizes = vocoder.sizes
+        self._before = PlainConvolution(vocoder.conv_pre)
+        self._after = PlainConvolution(vocoder.conv_post)
+        self._stages = [(Upsampling(up), [_Block(block) for block in blocks]) for up, blocks in vocoder.stages()]
+
+    def __call__(self, mel: Tensor) -> Tensor:
+        """`(B, F, mel)` to samples `(B, F * hop)`."""
+        x = self._before(mel)
+        for upsample, (first, *others) in self._stages:
+            x = upsample(_leaky(x, SLOPE))
+            total = first(x)
+            for block in others:
+                total += block(x)
+            x = total.div_(1 + len(others))
+        return self._after(_leaky(x, LAST_SLOPE)).tanh().squeeze(2)
+
+
+class _Block:
+    def __init__(self, block: ResidualBlock) -> None:
+        self._pairs = [(fastest(dilated), fastest(plain)) for dilated, plain in block.pairs()]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Shape stays `(B, L, C)`."""
+        for dilated, plain in self._pairs:
+            x = plain(_leaky(dilated(_leaky(x, SLOPE)), SLOPE)).add_(x)
+        return x
+
+
+def _leaky(x: Tensor, slope: float) -> Tensor:
+    return nn.functional.leaky_relu(x, slope)

@@ -1,0 +1,186 @@
+"""Convolutions for processors that are bound by arithmetic: signals are `(B, L, C)`, samples before channels.
+
+`ToomConvolution` does about half the multiplications. A convolution is a product of polynomials. Split into four phases
+(every fourth sample), signal and kernel become polynomials of degree 3 whose coefficients are themselves signals and
+short kernels; their product has seven coefficients, so seven short convolutions at a quarter of the length give what
+sixteen did: evaluate at seven points, multiply, interpolate (Toom-Cook; for filters also known as fast FIR and Winograd
+algorithms, e.g. Blahut, "Fast Algorithms for Signal Processing", chapter 5). With the points below the rounding error
+is about twice that of the plain convolution.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from inference_server.engines.emotivoice.layers import channels_last, convolve_image
+
+PHASES = 4
+_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, -0.5)  # and infinity; of those tried, the set with the least rounding error
+_PRODUCTS = 2 * PHASES - 1
+# Below these the transforms cost more than the multiplications they save (one thread of an x86-64 server).
+_LEAST_CHANNELS, _LEAST_KERNEL = 64, 7
+
+
+class Convolution(Protocol):
+    """A convolution over `(B, L, C)`."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The result, `(B, L', C')`."""
+
+
+def fastest(convolution: nn.Conv1d) -> Convolution:
+    """What computes a length-keeping convolution in the least time."""
+    (kernel,) = convolution.kernel_size
+    if convolution.in_channels >= _LEAST_CHANNELS and kernel >= _LEAST_KERNEL:
+        return ToomConvolution(convolution)
+    return PlainConvolution(convolution)
+
+
+class PlainConvolution:
+    """A convolution that keeps the length, with the taps it has.
+
+    Args:
+        convolution: odd kernel, stride 1, zero padding that keeps the length.
+    """
+
+    def __init__(self, convolution: nn.Conv1d) -> None:
+        (kernel,), (self._dilation,) = convolution.kernel_size, convolution.dilation
+        self._padding = (kernel - 1) * self._dilation // 2
+        self._weight = channels_last(convolution.weight.detach())[:, :, None]
+        self._bias = convolution.bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """`(B, L, C)` to `(B, L, C')`."""
+        return convolve_image(x, self._weight, self._bias, self._dilation, self._padding)
+
+
+class Upsampling:
+    """A transposed convolution, as one plain convolution that makes all samples of a step side by side as channels.
+
+    Args:
+        convolution: stride `rate`, padding that makes exactly `rate` samples of each, with bias.
+    """
+
+    def __init__(self, convolution: nn.ConvTranspose1d) -> None:
+        (kernel,), (self._rate,) = convolution.kernel_size, convolution.stride
+        if convolution.bias is None:
+            raise ValueError("needs a bias")
+        self._padding = (kernel - self._rate) // 2
+        self._taps = -(-kernel // self._rate)
+        weight = nn.functional.pad(convolution.weight.detach(), (0, self._taps * self._rate - kernel))
+        # Sample r of a step takes tap r from this step, tap r + rate from the one before, and so on.
+        steps = weight.view(*weight.shape[:2], self._taps, self._rate).flip(2)  # (C, C', taps, rate)
+        self._weight = channels_last(steps.permute(3, 1, 0, 2).flatten(0, 1))[:, :, None]
+        self._bias = convolution.bias.detach().repeat(self._rate)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """`(B, L, C)` to `(B, L * rate, C')`."""
+        steps = convolve_image(x, self._weight, self._bias, 1, self._taps - 1)
+        samples = steps.reshape(len(x), steps.shape[1] * self._rate, -1)
+        return samples[:, self._padding : self._padding + x.shape[1] * self._rate]
+
+
+@dataclass(frozen=True, slots=True)
+class _Geometry:
+    """Where samples lie when a kernel of odd dilation d runs over four phases.
+
+    In steps of d the phases follow each other as the powers of a polynomial's variable do: sample `d p + 4 m` is
+    coefficient p at position m.
+
+    Attributes:
+        inputs: for each power p, the phase `d p mod 4` that holds it, and where in a padded row its samples begin.
+        outputs: for each phase of the result, the power it is computed at, and where its samples begin.
+        extra: positions a padded row has beyond the length of a phase.
+    """
+
+    inputs: tuple[tuple[int, int], ...]
+    outputs: tuple[tuple[int, int], ...]
+    extra: int
+
+    @classmethod
+    def of(cls, kernel: int, dilation: int) -> "_Geometry":
+        reach = dilation * (-(-kernel // PHASES) - 1)
+        pad = dilation * (kernel - 1) // 2
+        inverse = pow(dilation, -1, PHASES)
+        powers = [(phase + pad) * inverse % PHASES for phase in range(PHASES)]
+        starts = [(phase + pad - dilation * power) // PHASES for phase, power in enumerate(powers)]
+        first = min(starts) - dilation
+        return cls(
+            inputs=tuple(
+                (dilation * power % PHASES, reach - first - dilation * power // PHASES) for power in range(PHASES)
+            ),
+            outputs=tuple((power, start - first) for power, start in zip(powers, starts, strict=True)),
+            extra=max(starts) - first + reach,
+        )
+
+
+def _evaluation(coefficients: int) -> Tensor:
+    """The matrix `(7, coefficients)` that evaluates a polynomial at the points; its last row is infinity."""
+    powers = torch.tensor(_POINTS, dtype=torch.float64)[:, None] ** torch.arange(coefficients)
+    infinity = torch.eye(coefficients, dtype=torch.float64)[-1:]
+    return torch.cat((powers, infinity))
+
+
+class ToomConvolution:
+    """A convolution that keeps length and channels, with 7 multiplications for 16; lengths are multiples of 4.
+
+    Args:
+        convolution: odd kernel, odd dilation, stride 1, zero padding that keeps the length, with bias.
+    """
+
+    def __init__(self, convolution: nn.Conv1d) -> None:
+        (kernel,), (self._dilation,) = convolution.kernel_size, convolution.dilation
+        if convolution.bias is None or kernel % 2 == 0 or self._dilation % 2 == 0:
+            raise ValueError("needs a bias, an odd kernel and an odd dilation")
+        evaluate, multiply = _evaluation(PHASES), _evaluation(_PRODUCTS)
+        taps = -(-kernel // PHASES)
+        weight = convolution.weight.detach().double().flip(2)
+        short = nn.functional.pad(weight, (0, taps * PHASES - kernel)).view(*weight.shape[:2], taps, PHASES).flip(2)
+        self._weights = [
+            channels_last(weights.float())[:, :, None] for weights in torch.einsum("zp,oitp->zoit", evaluate, short)
+        ]
+        # A constant in every phase is the polynomial 1 + x + x^2 + x^3.
+        self._biases = (multiply[:, :PHASES].sum(1)[:, None] * convolution.bias.detach()).float()
+        # At zero and at infinity, the first and the last coefficient are there without arithmetic.
+        self._evaluate = evaluate[1:-1].float()
+        self._interpolate = torch.linalg.inv(multiply)[1:-1].float()
+        self._geometry = _Geometry.of(kernel, self._dilation)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Shape stays `(B, L, C)`."""
+        batch, length, channels = x.shape
+        phases = x.view(batch, length // PHASES, PHASES, channels)
+        products = torch.stack(
+            [
+                convolve_image(point, weight, bias, self._dilation, 0)
+                for point, weight, bias in zip(self._points(phases), self._weights, self._biases, strict=True)
+            ]
+        )
+        between = (self._interpolate @ products.flatten(1)).view(-1, *products.shape[1:])
+        return self._assembled([products[0], *between, products[-1]], phases).view_as(x)
+
+    def _points(self, phases: Tensor) -> list[Tensor]:
+        """The signal's polynomial at the seven points: `(B, L / 4, 4, C)` to `(B, L / 4 + extra, C)` each."""
+        batch, length, _, channels = phases.shape
+        rows = phases.new_empty(PHASES, batch, length + self._geometry.extra, channels)
+        for row, (phase, begin) in zip(rows, self._geometry.inputs, strict=True):
+            row[:, :begin] = 0
+            row[:, begin : begin + length] = phases[:, :, phase]
+            row[:, begin + length :] = 0
+        between = (self._evaluate @ rows.flatten(1)).view(-1, *rows.shape[1:])
+        return [rows[0], *between, rows[-1]]
+
+    def _assembled(self, coefficients: Sequence[Tensor], phases: Tensor) -> Tensor:
+        """The product's coefficients, `(B, ...)` each, at the samples they belong to, `(B, L / 4, 4, C)`."""
+        result, length = torch.empty_like(phases), phases.shape[1]
+        for phase, (power, begin) in enumerate(self._geometry.outputs):
+            sample = coefficients[power][:, begin : begin + length]
+            if power + PHASES < _PRODUCTS:  # four powers further on is the same phase, one dilation later
+                carried = begin - self._dilation
+                torch.add(sample, coefficients[power + PHASES][:, carried : carried + length], out=result[:, :, phase])
+            else:
+                result[:, :, phase] = sample
+        return result
