@@ -104,3 +104,12 @@ def digits_server() -> Iterator[ServerProcess]:
         server = processes.start("--engine", "sensevoice", "-o", f"model={MODELS / 'sensevoice-digits'}")
         server.wait_ready(120)
         yield server
+
+
+@pytest.fixture(scope="session")
+def emotivoice_server() -> Iterator[ServerProcess]:
+    """A ready server with the tiny EmotiVoice, shared by the tests that leave it as it is."""
+    with contextlib.closing(Processes()) as processes:
+        server = processes.start("--engine", "emotivoice", "-o", f"model={MODELS / 'emotivoice-tiny'}")
+        server.wait_ready(120)
+        yield server
