@@ -12,8 +12,8 @@ from autoscaler.policies.build import build
 from autoscaler.spec import LoadedPolicy
 from simulations.replay import Replay
 from simulations.report import words
+from simulations.report.closeup import Closeup, budget, closeup
 from simulations.report.grid import Grid, grids
-from simulations.report.page import Closeup, budget, closeup
 from simulations.report.summary import Cell, Standing, cells, standings
 from simulations.result import Figures
 from simulations.store import Store

@@ -96,7 +96,7 @@ def _present(comparison: Comparison, store: Store, outputs: Outputs, command: li
     from rich.console import Console
 
     from simulations.compare import closeups, summary
-    from simulations.report import page, records, tables
+    from simulations.report import records, tables
 
     found = summary(comparison, store)
     if outputs.json != STDOUT:
@@ -109,8 +109,10 @@ def _present(comparison: Comparison, store: Store, outputs: Outputs, command: li
         note = f"Version {__version__}: `{shlex.join(['autoscaler', 'compare', *command])}`"
         write(outputs.markdown, tables.markdown(found.grids, note).encode())
     if outputs.report is not None:
+        from simulations.report.page import comparison_page
+
         shown = closeups(comparison, store)
-        text = page.comparison_page(found.figures, shown, comparison.served(), comparison.counted())
+        text = comparison_page(found.figures, shown, comparison.served(), comparison.counted())
         write(outputs.report, text.encode())
         typer.echo(f"report: {outputs.report}", err=True)
 

@@ -42,7 +42,7 @@ def replay(
 
         from autoscaler.spec import find_policy, find_workload
         from simulations.replay import Replay, engine_is_compiled, routed, with_reference
-        from simulations.report import page, records, tables, words
+        from simulations.report import records, tables, words
         from simulations.traffic.find import find
 
     check_writable(json, report, journal)
@@ -66,7 +66,9 @@ def replay(
     if json is not None:
         write(json, records.replay_json(result.figures))
     if report is not None:
-        write(report, page.replay_page(result, served).encode())
+        from simulations.report.page import replay_page
+
+        write(report, replay_page(result, served).encode())
         typer.echo(f"report: {report}", err=True)
 
 

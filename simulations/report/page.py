@@ -21,15 +21,12 @@ from markupsafe import Markup
 from autoscaler import __version__
 from autoscaler.model import Workload
 from simulations.report import words
+from simulations.report.closeup import Closeup, budget, closeup
 from simulations.report.grid import grids
 from simulations.report.panels import PANELS
 from simulations.report.plots import plots
 from simulations.report.summary import Standing, cells, standings
-from simulations.report.timeline import Budget, packed
 from simulations.result import Figures, Result
-
-POINTS, CHANGES = 240_000, 40_000
-"""What a page carries in all; it stays under about 6 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +37,6 @@ class Fact:
     value: str
     note: str
     tone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Closeup:
-    """One replay that the page shows over time."""
-
-    figures: Figures
-    clock: bool
-    """Whether its times are clock times, or count from its start."""
-    packed: str
-
-
-def budget(closeups: int) -> Budget:
-    """What each of so many replays may take of one page."""
-    whole = Budget()
-    return Budget(
-        points=min(whole.points, max(500, POINTS // closeups)),
-        changes=min(whole.changes, max(50, CHANGES // closeups)),
-    )
-
-
-def closeup(result: Result, workload: Workload, share: Budget) -> Closeup:
-    """Pack one replay for the page; done one by one, so that a comparison need not hold all timelines."""
-    return Closeup(result.figures, result.timeline.start_s > 0, packed(result, workload, share))
 
 
 def replay_page(result: Result, workload: Workload) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from autoscaler.spec import find_policy, find_workload
 from simulations.replay import Replay
-from simulations.report.page import budget, closeup, comparison_page, replay_page
+from simulations.report.closeup import budget, closeup
+from simulations.report.page import comparison_page, replay_page
 from simulations.traffic.find import find
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from simulations.report.page import budget, closeup, comparison_page, replay_page
+from simulations.report.closeup import budget, closeup
+from simulations.report.page import comparison_page, replay_page
 from simulations.report.plots import plots
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
