@@ -95,6 +95,11 @@ class Deployment:
         body = {"spec": {"template": template(self.name, image)}}
         self.cluster.apps.patch_namespaced_deployment(self.name, self.namespace, body)
 
+    def delete(self) -> None:
+        """Delete it and wait until its pods are gone too: the garbage collector takes them a moment later."""
+        self.cluster.apps.delete_namespaced_deployment(self.name, self.namespace)
+        self.wait_for_pods(0)
+
     def pods(self) -> list[Any]:
         """Its pods, those that are ending too."""
         found = self.cluster.core.list_namespaced_pod(self.namespace, label_selector=f"app={self.name}").items
@@ -102,7 +107,8 @@ class Deployment:
 
     def wait_for_pods(self, count: int) -> list[Any]:
         """Its pods, once there are as many."""
-        return wait_for(f"{count} pods of {self.name}", lambda: pods if len(pods := self.pods()) == count else None)
+        wait_for(f"{count} pods of {self.name}", lambda: len(self.pods()) == count)
+        return self.pods()
 
     def settle(self, count: int) -> None:
         """Wait for as many pods, make all Ready and wait until the Deployment has seen it."""

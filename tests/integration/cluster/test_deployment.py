@@ -133,7 +133,7 @@ def _key(fleet):
 
 def test_a_decision_on_a_deployment_that_was_recreated_is_dropped(cluster, api, tts):
     decided_on = fleet_of(api, tts)
-    cluster.apps.delete_namespaced_deployment("tts", tts.namespace)
+    tts.delete()
     wait_for("it is gone", lambda: isinstance(fleet_of(api, tts), Missing))
     [gone] = actuator(api, tts).apply((scale(decided_on, 7),))
     assert not gone.done

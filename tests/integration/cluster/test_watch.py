@@ -53,7 +53,7 @@ class TestRealServer:
                     now = fleet.read()
                     return not isinstance(now, Missing) and condition(now)
 
-                wait_for("the change", holds, 10)
+                wait_for("the change", holds)
 
             seen(lambda now: now.count(Phase.SERVING) == 2)
             tts.scale(3)
@@ -66,7 +66,7 @@ class TestRealServer:
             seen(lambda now: [each.name for each in now.of(Phase.STANDBY)] == [pod])
             tts.scale(1)
             seen(lambda now: len(now.pods) == 1)
-            tts.cluster.apps.delete_namespaced_deployment("tts", tts.namespace)
+            tts.delete()
             wait_for("its end", lambda: isinstance(gone := fleet.read(), Missing) and gone.cause is Cause.ABSENT)
             tts.cluster.deploy(tts.namespace, "tts", 1)
             seen(lambda now: now.count(Phase.SERVING) == 1)
