@@ -1,6 +1,7 @@
 """The Lease on a real API server."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from rig.processes import wait_for
@@ -36,7 +37,7 @@ def test_a_write_over_another_version_is_a_conflict(stores):
     made = store.create(Record("pod-a", 15.0, 0, wall_clock(), wall_clock()))
     with pytest.raises(Conflict):
         store.create(made)
-    store.replace(made)
+    store.replace(replace(made, renewed=wall_clock()))
     with pytest.raises(Conflict):
         store.replace(made)
 
