@@ -11,6 +11,7 @@ from inference_server.api.admission import Admission
 from inference_server.api.errors import add_error_handlers
 from inference_server.api.health import health_routes
 from inference_server.api.models import model_routes
+from inference_server.api.page import page_routes
 from inference_server.api.service import AnyService
 from inference_server.api.sleep import sleep_routes
 from inference_server.telemetry.accounting import Accounting
@@ -23,6 +24,7 @@ def make_app(service: AnyService) -> FastAPI:
     endpoints = frozenset(route.path for route in router.routes if "POST" in getattr(route, "methods", ()))  # type: ignore[attr-defined]
     app.include_router(health_routes(service))
     app.include_router(model_routes(service))
+    app.include_router(page_routes(service))
     app.include_router(router)
     app.add_middleware(Admission, service=service, endpoints=endpoints)
     app.add_middleware(Accounting, ledger=service.metrics, endpoints=endpoints)
