@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from autoscaler.model import Step
 from autoscaler.policies.hpa.behavior import HpaState, limit, note_rescale, remember
-from autoscaler.policies.hpa.metrics import Band, Failed, MetricValue, Target, largest, propose
+from autoscaler.policies.hpa.metrics import Band, Failed, MetricValue, Target, Wish, largest, propose
 from autoscaler.policies.hpa.settings import HpaSettings
 
 
@@ -33,7 +33,8 @@ def sync(
         now_s: seconds on a clock that does not go back.
 
     Returns:
-        What it remembers now, the number of pods it wants, and why; the last step carries that number.
+        What it remembers now, the number of pods it wants, and why: each metric's wish with the largest last, then
+        what limited it. The last step carries the number.
     """
     current = target.current
     if not state.begun:
@@ -64,8 +65,15 @@ def _by_metrics(
     band = Band.of(settings)
     wishes = [propose(metric, value, target, band) for metric, value in zip(settings.metrics, values, strict=True)]
     best = largest(wishes, target.current)
+    others = tuple(_step(wish, target) for wish in wishes if wish is not best) if len(wishes) > 1 else ()
     if isinstance(best, Failed):
-        return state, target.current, (Step("hpa metric", target.current, 0, f"keeps its size: {best.reason}"),)
+        return state, target.current, (*others, _step(best, target))
     wanted = max(best.replicas, 0)
     state, desired, limits = limit(settings, state, target.current, wanted, now_s)
-    return state, desired, (Step("hpa metric", wanted, 0, best.reason), *limits)
+    return state, desired, (*others, _step(best, target), *limits)
+
+
+def _step(wish: Wish | Failed, target: Target) -> Step:
+    if isinstance(wish, Failed):
+        return Step("hpa metric", target.current, 0, f"keeps its size: {wish.reason}")
+    return Step("hpa metric", max(wish.replicas, 0), 0, wish.reason)

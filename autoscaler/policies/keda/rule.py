@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from autoscaler.model import Step
 from autoscaler.policies.hpa.behavior import HpaState
-from autoscaler.policies.hpa.metrics import Failed, MetricValue, Target, Values
+from autoscaler.policies.hpa.metrics import Failed, MetricValue, Target, Values, show
 from autoscaler.policies.hpa.pods import PodUsage
 from autoscaler.policies.hpa.rule import asks_metrics, sync
 from autoscaler.policies.keda.fallback import Size, fall_back
@@ -49,6 +49,8 @@ class Activity:
     """What a poll found."""
 
     active: bool
+    seen: str
+    """What the triggers said."""
     error: str
     """Empty: every trigger answered, or falls back."""
 
@@ -73,7 +75,9 @@ def poll(
     if switches.paused:
         return _pause(switches, state, size.current)
     state, found = _look(settings, state, size, answers)
-    if found.active or switches.force_activation:
+    if switches.force_activation and not found.active:
+        found = replace(found, active=True, seen="forced by annotation")
+    if found.active:
         return _when_active(settings, switches, state, size.current, found, now_s=now_s)
     return _when_idle(settings, switches, state, size.current, found, now_s=now_s)
 
@@ -124,7 +128,7 @@ def _look(
 ) -> tuple[KedaState, Activity]:
     """Ask every trigger but cpu and memory; where there are no others, there always is work."""
     active = all(isinstance(trigger, ResourceTrigger) for trigger in settings.triggers)
-    errors = []
+    errors, seen = [], []
     for index, (trigger, answer) in enumerate(zip(settings.triggers, answers, strict=True)):
         if isinstance(trigger, ResourceTrigger):
             continue
@@ -133,9 +137,10 @@ def _look(
             errors.append(said.reason)
         else:
             active = active or said.active
+            seen.append(f"{trigger.name} {show(said.milli)}")
     if errors:
         state = _rebuilt(state)
-    return state, Activity(active, "; ".join(errors))
+    return state, Activity(active, ", ".join(seen) or "no trigger to poll", "; ".join(errors))
 
 
 def _metric_value(
@@ -180,16 +185,20 @@ def _when_active(
         if switches.paused_scale_out:
             return state, current, (_step(current, "there is work, but scaling out is paused"),)
         size = max(settings.min_replicas, 1)
-        return replace(state, last_active_s=now_s), size, (_step(size, f"there is work: from {current} to {size}"),)
+        return (
+            replace(state, last_active_s=now_s),
+            size,
+            (_step(size, f"there is work ({found.seen}): from {current} to {size}"),),
+        )
     if found.error:
-        return state, current, (_step(current, f"there is work, in spite of {found.error}"),)
-    return replace(state, last_active_s=now_s), current, (_step(current, "there is work"),)
+        return state, current, (_step(current, f"there is work ({found.seen}), in spite of {found.error}"),)
+    return replace(state, last_active_s=now_s), current, (_step(current, f"there is work ({found.seen})"),)
 
 
 def _when_idle(
     settings: KedaSettings, switches: Switches, state: KedaState, current: int, found: Activity, *, now_s: float
 ) -> Outcome:
-    size, reason = current, "no work"
+    size, reason = current, f"no work ({found.seen})"
     rest = settings.idle_replicas if settings.idle_replicas is not None else settings.min_replicas
     if found.error and (settings.fallback is None or settings.fallback.replicas != 0):
         reason = f"no work is known of, but {found.error}"
@@ -198,9 +207,9 @@ def _when_idle(
         if switches.paused_scale_in:
             reason = "no work, but scaling in is paused"
         elif left_s >= 0.0:
-            reason = f"no work; cooldown for {left_s:g} s yet"
+            reason = f"no work ({found.seen}); cooldown for {left_s:g} s yet"
         else:
-            size, reason = rest, f"no work and the cooldown is over: from {current} to {rest}"
+            size, reason = rest, f"no work ({found.seen}) and the cooldown is over: from {current} to {rest}"
     elif settings.idle_replicas is None and current < settings.min_replicas:
         size, reason = settings.min_replicas, f"{current} pods are below minReplicaCount"
     return state, size, (_step(size, reason),)

@@ -207,6 +207,16 @@ def test_every_change_has_a_reason_and_the_last_step_carries_the_result() -> Non
     assert "maxReplicas is 10" in steps[1].reason
 
 
+def test_every_metric_says_its_wish_and_the_largest_comes_last() -> None:
+    hpa = settings(AVERAGE, VALUE, AVERAGE)
+    _, _, steps = sync(hpa, HpaState(), Target(4, 4, 4, 4), (of(60), of(30), Failed("timeout")), 0.0)
+    assert [(step.serving, step.reason.split(":")[0]) for step in steps] == [
+        (6, "rate 60 on 4 pods, target 10 a pod"),
+        (4, "keeps its size"),
+        (12, "rate 30, target 10"),
+    ]
+
+
 BEHAVIORS = st.one_of(
     st.none(),
     st.builds(
