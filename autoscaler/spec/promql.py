@@ -65,10 +65,13 @@ def measured_name(name: str) -> Measure | str:
     counter = name.removesuffix("_per_second") + "_total"
     if name.endswith("_per_second") and counter in _COUNTERS:
         return Measure(_COUNTERS[counter], ADAPTER_WINDOW_S)
+    if _KEPT_BY_KEDA.match(name):
+        return "KEDA keeps this HPA and serves its metrics: give the ScaledObject instead"
     return "which series it is, only the metrics adapter knows: state it under signals.metrics of a ScalingPolicy"
 
 
 ADAPTER_WINDOW_S = 120.0
+_KEPT_BY_KEDA = re.compile(r"s\d+-")
 
 
 class _NotKnownError(Exception):
@@ -78,6 +81,8 @@ class _NotKnownError(Exception):
 _COUNTERS: Mapping[str, Signal] = {
     "speech_requests_received_total": "rate",
     "speech_requests_completed_total": "completed-rate",
+    "speech_request_duration_seconds_count": "completed-rate",
+    "speech_service_seconds_count": "completed-rate",
     "speech_service_seconds_sum": "busy",
     "speech_busy_seconds_total": "busy",
     "speech_queue_integral_seconds_total": "concurrency",
@@ -144,8 +149,9 @@ def _aggregated(expr: promql.AggregateExpr) -> Measure:
         return Measure("gpu", window_s, _GPU_UNITS[name])
     _check(operator == "sum", f"`{operator}` over the pods, not `sum`")
     if name in _COUNTERS:
-        _check(function in ("rate", "increase"), f"`{function or 'the bare value'}` of a counter, not `rate`")
-        return Measure(_COUNTERS[name], window_s, window_s if function == "increase" else 1.0)
+        _check(function in ("rate", "irate", "increase"), f"`{function or 'the bare value'}` of a counter, not `rate`")
+        newest_two = function == "irate"
+        return Measure(_COUNTERS[name], 0.0 if newest_two else window_s, window_s if function == "increase" else 1.0)
     if name in _GAUGES:
         _check(function in ("", "avg_over_time"), f"`{function}` of a gauge, not `avg_over_time`")
         return Measure(_GAUGES[name], window_s)

@@ -16,7 +16,7 @@ from autoscaler.spec.hpa import (
     ResourceMetric,
 )
 from autoscaler.spec.keda import KedaRule, OtherTrigger, PrometheusTrigger, RabbitmqTrigger, Trigger
-from autoscaler.spec.policy import PolicySpec
+from autoscaler.spec.policy import PolicySpec, Rule
 from autoscaler.spec.promql import ADAPTER_WINDOW_S, Measure, measured, measured_name
 from autoscaler.spec.signals import Signals
 from autoscaler.spec.values import format_duration
@@ -39,6 +39,17 @@ def gaps(spec: PolicySpec) -> Iterator[Gap]:
         yield from _hpa_gaps(spec.policy, spec.signals, at)
     elif isinstance(spec.policy, KedaRule):
         yield from _keda_gaps(spec.policy, spec.signals, at)
+    for name in spec.signals.metrics.keys() - _names(spec.policy):
+        yield Gap(("spec", "signals", "metrics", name), "is not used: no metric of the rule has this name", False)
+
+
+def _names(rule: Rule) -> set[str]:
+    """The names that a rule looks up in `signals.metrics`."""
+    if isinstance(rule, HpaRule):
+        return {metric_name(metric) for metric in rule.metrics}
+    if isinstance(rule, KedaRule):
+        return {trigger.type for trigger in rule.triggers}
+    return set()
 
 
 def metric_name(metric: HpaMetric) -> str:

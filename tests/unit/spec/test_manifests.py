@@ -114,6 +114,13 @@ def test_an_hpa_at_zero_is_taken_to_have_the_gate(write, hpa):
     )
 
 
+def test_a_signal_that_no_metric_uses_is_named(write, policy):
+    loaded = find_policy(str(write(policy + "      bussy: {signal: busy, window: 15s}\n")))
+    assert named(loaded, changes=False) == [
+        "my.yaml:22:14 spec.signals.metrics.bussy: is not used: no metric of the rule has this name"
+    ]
+
+
 def test_a_scaled_object_is_a_policy_as_it_is(write, scaled_object):
     policy = find_policy(str(write(scaled_object)))
     rule, rails = build(policy, find_workload("asr"))

@@ -28,6 +28,8 @@ def test_signals_are_the_words_of_the_policies():
         ("sum(rate(speech_requests_received_total[2m])) / 4", Measure("rate", 120.0, 0.25)),
         ("sum(increase(speech_requests_received_total[2m]))", Measure("rate", 120.0, 120.0)),
         ("sum(rate(speech_requests_received_total[2m])) or vector(0)", Measure("rate", 120.0)),
+        ("sum(irate(speech_requests_received_total[2m]))", Measure("rate", 0.0)),
+        ("sum(rate(speech_request_duration_seconds_count[2m]))", Measure("completed-rate", 120.0)),
         ("sum(rate(speech_requests_completed_total[2m]))", Measure("completed-rate", 120.0)),
         ("sum(rate(speech_service_seconds_sum[1m]))", Measure("busy", 60.0)),
         ("sum(rate(speech_busy_seconds_total[1m]))", Measure("busy", 60.0)),
@@ -57,7 +59,7 @@ def test_a_known_signal_in_disguise(query, measure):
         ("sum by (pod) (rate(speech_requests_received_total[1m]))", "several series, by pod"),
         ("sum without (pod) (speech_queue_depth)", "`without` keeps several series"),
         ("max(speech_queue_depth)", "`max` over the pods, not `sum`"),
-        ("sum(irate(speech_requests_received_total[1m]))", "`irate` of a counter, not `rate`"),
+        ("sum(delta(speech_requests_received_total[1m]))", "`delta` of a counter, not `rate`"),
         ("sum(speech_requests_received_total)", "`the bare value` of a counter, not `rate`"),
         ("sum(max_over_time(speech_queue_depth[1m]))", "`max_over_time` of a gauge, not `avg_over_time`"),
         ("sum(DCGM_FI_DEV_GPU_UTIL)", "`sum` of DCGM_FI_DEV_GPU_UTIL, not `avg`"),
@@ -122,6 +124,10 @@ def test_the_most_operators_are_parsed():
 )
 def test_names_that_a_metrics_adapter_serves(name, measure):
     assert measured_name(name) == measure
+
+
+def test_a_name_that_keda_serves():
+    assert "give the ScaledObject instead" in str(measured_name("s0-prometheus"))
 
 
 def test_a_name_that_only_the_adapter_knows():
