@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inference_server import __version__
 from inference_server.errors import InvalidOption
+
+if TYPE_CHECKING:
+    from inference_server.access.rate import RateLimiter
+    from inference_server.access.tokens import Verifier
 
 app = typer.Typer(
     name="inference-server",
@@ -52,11 +57,13 @@ def serve(  # noqa: PLR0917 typer calls it by name
     max_connection_requests: Annotated[int, typer.Option(help="Then the connection is closed.", min=1)] = 100,
     max_connection_age_s: Annotated[float, typer.Option(help="Then the connection is closed.", min=0)] = 60.0,
     drain_delay_s: Annotated[float, typer.Option(help="After SIGTERM go on accepting for so long.", min=0)] = 3.0,
+    access: Annotated[Path | None, typer.Option(help="YAML: whose tokens are taken.")] = None,
     drain_timeout_s: Annotated[float, typer.Option(help="Then finish within this time.", min=1)] = 60.0,
 ) -> None:
     """Serve one engine over HTTP. Prints the address on stdout once it listens."""
     from prometheus_client import disable_created_metrics, start_http_server
 
+    from inference_server.api.app import make_app
     from inference_server.api.connections import ConnectionLimits
     from inference_server.api.process import DrainLimits, bind
     from inference_server.api.process import serve as run
@@ -79,11 +86,20 @@ def serve(  # noqa: PLR0917 typer calls it by name
     )
     if metrics_port is not None:
         start_http_server(metrics_port, host, metrics.registry)
+    http = make_app(service, _read_access(access))
     listener = bind(host, port)
     typer.echo(f"http://{host}:{listener.getsockname()[1]}")
     sys.stdout.flush()
     limits = ConnectionLimits(max_connection_requests, max_connection_age_s)
-    raise typer.Exit(run(service, listener, limits, DrainLimits(drain_delay_s, drain_timeout_s)))
+    raise typer.Exit(run(http, service, listener, limits, DrainLimits(drain_delay_s, drain_timeout_s)))
+
+
+def _read_access(path: Path | None) -> tuple[Verifier, RateLimiter | None] | None:
+    if path is None:
+        return None
+    from inference_server.access.config import load_access
+
+    return load_access(path)
 
 
 def main() -> None:

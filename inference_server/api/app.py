@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
 
@@ -16,9 +16,13 @@ from inference_server.api.service import AnyService
 from inference_server.api.sleep import sleep_routes
 from inference_server.telemetry.accounting import Accounting
 
+if TYPE_CHECKING:
+    from inference_server.access.rate import RateLimiter
+    from inference_server.access.tokens import Verifier
 
-def make_app(service: AnyService) -> FastAPI:
-    """An ASGI application around a service, loaded or not."""
+
+def make_app(service: AnyService, access: tuple[Verifier, RateLimiter | None] | None = None) -> FastAPI:
+    """An ASGI application around a service, loaded or not; without `access` everybody may ask."""
     app = FastAPI(title="Speech inference", version=__version__, docs_url=None, redoc_url=None)
     router = _engine_routes(service)
     endpoints = frozenset(route.path for route in router.routes if "POST" in getattr(route, "methods", ()))  # type: ignore[attr-defined]
@@ -27,6 +31,11 @@ def make_app(service: AnyService) -> FastAPI:
     app.include_router(page_routes(service))
     app.include_router(router)
     app.add_middleware(Admission, service=service, endpoints=endpoints)
+    if access is not None:
+        from inference_server.api.guard import Guard
+
+        verifier, limiter = access
+        app.add_middleware(Guard, verifier=verifier, limiter=limiter)
     app.add_middleware(Accounting, ledger=service.metrics, endpoints=endpoints)
     add_error_handlers(app)
     return app

@@ -10,8 +10,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import uvicorn
+from fastapi import FastAPI
 
-from inference_server.api.app import make_app
 from inference_server.api.connections import ConnectionLimits, bounded_protocol
 from inference_server.api.service import AnyService
 
@@ -52,18 +52,20 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(service: AnyService, listener: socket.socket, connections: ConnectionLimits, drain: DrainLimits) -> int:
+def serve(
+    app: FastAPI, service: AnyService, listener: socket.socket, connections: ConnectionLimits, drain: DrainLimits
+) -> int:
     """Load, serve until SIGTERM or SIGINT, drain. Returns the exit code: 0, or 1 when the model could not be loaded."""
-    return asyncio.run(_serve(service, listener, connections, drain))
+    return asyncio.run(_serve(app, service, listener, connections, drain))
 
 
 async def _serve(
-    service: AnyService, listener: socket.socket, connections: ConnectionLimits, drain: DrainLimits
+    app: FastAPI, service: AnyService, listener: socket.socket, connections: ConnectionLimits, drain: DrainLimits
 ) -> int:
     lifecycle = service.lifecycle
     server = _Server(
         uvicorn.Config(
-            make_app(service),
+            app,
             http=bounded_protocol(connections, lambda: lifecycle.draining),
             ws="none",
             loop="asyncio",
