@@ -18,7 +18,7 @@ from typing import cast
 from autoscaler.model import Cause, Histogram, InvalidInput, Missing, Reading, Scrape, Signals
 
 JITTER_S = 0.5
-"""Scrapes that come this much early or late still count as being in the window."""
+"""Samples that come this much early or late still count as being in the window."""
 
 
 class Signal(StrEnum):
@@ -98,9 +98,8 @@ class Window:
 class Windowed:
     """One signal over one window.
 
-    Counters: increase between the newest scrape and the oldest one in the window, over the time between them;
-    if the newest is alone in the window, since the one before. Gauges: mean of the samples in the window.
-    The window ends at the newest scrape.
+    Counters: increase between the newest scrape and the one nearest to the window's begin, over the time between
+    them; at least the last interval. Gauges: mean of the samples in the window. The window ends at the newest scrape.
     """
 
     signal: Signal
@@ -125,17 +124,22 @@ class Windowed:
         newest = scrapes[-1]
         if now_s - newest.at_s > self.stale_s:
             return Missing(Cause.STALE, f"last scraped {now_s - newest.at_s:.0f} s ago")
-        first = bisect_left(scrapes, newest.at_s - self.window_s - JITTER_S, key=_AT_S)
         gauge = _GAUGES.get(self.signal)
         if gauge is not None:
+            first = bisect_left(scrapes, newest.at_s - self.window_s - JITTER_S, key=_AT_S)
             return _scaled(_mean(tuple(map(gauge, scrapes[first:]))), self.factor)
-        base = scrapes[min(first, len(scrapes) - 2)]
-        if base is newest:
+        if len(scrapes) == 1:
             return Missing(Cause.ABSENT, "scraped only once so far")
+        return self._between(_base(scrapes, newest.at_s - self.window_s), newest, window.edges_s)
+
+    def _between(self, base: Scrape, newest: Scrape, edges_s: tuple[float, ...]) -> Reading:
+        seconds = newest.at_s - base.at_s
+        if seconds > self.window_s + self.stale_s:
+            return Missing(Cause.STALE, f"not scraped for {seconds:.0f} s before the last time")
         counter = _COUNTERS.get(self.signal)
         if counter is None:
-            return _scaled(_quantile_between(base, newest, window.edges_s), self.factor)
-        return _slope(counter(base), counter(newest), newest.at_s - base.at_s, self.factor)
+            return _scaled(_quantile_between(base, newest, edges_s), self.factor)
+        return _slope(counter(base), counter(newest), seconds, self.factor)
 
 
 def mean_rates(signal: Signal, window: Window, window_s: float) -> tuple[tuple[float, float, float], ...] | Missing:
@@ -188,6 +192,13 @@ def histogram_quantile(quantile: float, edges_s: Sequence[float], counts: Sequen
     low_s, below = (edges_s[bucket - 1], counts[bucket - 1]) if bucket else (0.0, 0.0)
     inside = counts[bucket] - below
     return low_s + (edges_s[bucket] - low_s) * (rank - below) / inside if inside > 0.0 else edges_s[bucket]
+
+
+def _base(scrapes: tuple[Scrape, ...], begin_s: float) -> Scrape:
+    """The scrape nearest to a time, of two equally near ones the older; never the newest."""
+    after = min(bisect_left(scrapes, begin_s, key=_AT_S), len(scrapes) - 2)
+    before = max(after - 1, 0)
+    return scrapes[before if begin_s - scrapes[before].at_s <= scrapes[after].at_s - begin_s else after]
 
 
 def _slope(before: Reading, after: Reading, seconds: float, factor: float) -> Reading:

@@ -28,7 +28,9 @@ def counted(*received: float, every_s: float = 5.0) -> Window:
     [
         pytest.param(0.0, 8.0, id="since the scrape before"),
         pytest.param(5.0, 8.0, id="one interval"),
-        pytest.param(6.0, 8.0, id="what does not reach the next scrape does not count it"),
+        pytest.param(7.0, 8.0, id="the nearest scrape is one interval old"),
+        pytest.param(7.5, 6.0, id="as near to one as to two: two"),
+        pytest.param(8.0, 6.0, id="the nearest scrape is two intervals old"),
         pytest.param(10.0, 6.0, id="two intervals"),
         pytest.param(15.0, 14 / 3, id="three intervals"),
         pytest.param(60.0, 14 / 3, id="longer than the data: what there is"),
@@ -81,6 +83,9 @@ def test_a_gauge_is_the_mean_of_its_samples(signal: Signal, field: str, window_s
         pytest.param(Window(60.0), Windowed(Signal.QUEUE), 0.0, Cause.ABSENT, id="nothing scraped"),
         pytest.param(counted(4.0), Windowed(Signal.RATE, 60.0), 1.0, Cause.ABSENT, id="one scrape has no increase"),
         pytest.param(counted(0.0, 5.0), Windowed(Signal.RATE, 60.0), 65.1, Cause.STALE, id="too old"),
+        pytest.param(
+            window_of(Scrape(0.0, 0.0), Scrape(300.0, 1.0)), Windowed(Signal.RATE, 60.0), 301.0, Cause.STALE, id="a gap"
+        ),
         pytest.param(counted(0.0, 5.0), Windowed(Signal.BUSY, 60.0), 6.0, Cause.ABSENT, id="not exported"),
         pytest.param(counted(9.0, 5.0), Windowed(Signal.RATE, 60.0), 6.0, Cause.IMPLAUSIBLE, id="a counter fell"),
         pytest.param(counted(0.0, math.nan), Windowed(Signal.RATE, 60.0), 6.0, Cause.IMPLAUSIBLE, id="not a number"),
@@ -180,6 +185,7 @@ def test_the_mean_rate_over_a_window_is_the_mean_of_its_intervals(steps: list[fl
     now_s = window.scrapes[-1].at_s
     rates = mean_rates(Signal.RATE, window, 5.0 * len(steps))
     assert not isinstance(rates, Missing)
-    inside = [rate for begins_s, _, rate in rates if begins_s <= max(window_s + 0.5, 5.0)]
+    intervals = min(max(1, math.floor(window_s / 5.0 + 0.5)), len(steps) - 1)
+    inside = [rate for _, _, rate in rates[:intervals]]
     expected = sum(inside) / len(inside)
     assert Windowed(Signal.RATE, window_s).read(window, now_s) == pytest.approx(expected, rel=1e-6, abs=1e-6)

@@ -23,7 +23,9 @@ def sure(load: float, level: float = 1.0):
 
 
 def wanted(load: float, price: float, bounds: Bounds = BOUNDS) -> int:
-    return int(want(expected_misses_rps(sure(load), 1.0, TABLE, TTS.mean_s), np.array([price]), bounds)[0])
+    return int(
+        want(expected_misses_rps(sure(load), 1.0, TABLE.carried, TABLE, TTS.mean_s), np.array([price]), bounds)[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,14 +52,14 @@ def test_more_load_never_wants_fewer_pods(one, other):
 @given(st.floats(0, 25), st.integers(1, 10), st.integers(0, 10))
 def test_a_dearer_miss_never_wants_fewer_pods_and_bounds_hold(load, least, more):
     bounds = Bounds(least, least + more)
-    pods = want(expected_misses_rps(sure(load), 1.0, TABLE, TTS.mean_s), PRICES, bounds)
+    pods = want(expected_misses_rps(sure(load), 1.0, TABLE.carried, TABLE, TTS.mean_s), PRICES, bounds)
     assert (np.diff(pods) >= 0).all()
     assert bounds.min_pods <= pods[0] <= pods[-1] <= bounds.max_pods
 
 
 def test_doubt_costs_pods_where_misses_are_dear():
     doubt = (sure(3.0) + sure(12.0)) / 2
-    misses = expected_misses_rps(doubt, 1.0, TABLE, TTS.mean_s)
+    misses = expected_misses_rps(doubt, 1.0, TABLE.carried, TABLE, TTS.mean_s)
     cheap, dear = want(misses, np.array([0.2, 20.0]), BOUNDS)
     assert cheap < 12 < dear
 
