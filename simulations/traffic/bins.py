@@ -51,7 +51,7 @@ def from_counts(recorded: Recorded, rows: Iterable[Rows]) -> Trace:
     last_s = -math.inf
     for piece in rows:
         stamp, count = piece.columns
-        _check(piece, np.isfinite(stamp), stamp, "timestamp_s", "allowed is a finite number")
+        _check(piece, np.isfinite(stamp) & (stamp >= 0), stamp, "timestamp_s", "allowed is a finite time, 0 or more")
         _check(piece, np.isfinite(count) & (count >= 0), count, "count", "allowed is a finite number, 0 or more")
         before = np.concatenate(([last_s], stamp[:-1]))
         _check(piece, stamp > before, stamp, "timestamp_s", "time must rise from row to row", before=before)
@@ -65,10 +65,10 @@ def from_counts(recorded: Recorded, rows: Iterable[Rows]) -> Trace:
         raise InvalidInput(f"{recorded.name}: {len(times)} rows — allowed are two or more, to know the bin width")
 
     width = float(np.diff(times).min())
+    _bound(recorded.name, np.round(float(times[-1] - times[0]) / width) + 1, width)
     steps = (times - times[0]) / width
     index = np.round(steps)
     _check_grid(places, np.abs(steps - index) * width < 1e-3, times, width)
-    _bound(recorded.name, int(index[-1]) + 1, width)
     filled = np.zeros(int(index[-1]) + 1)
     filled[index.astype(np.int64)] = np.concatenate(counts)
     absent = len(filled) - len(times)
@@ -129,7 +129,7 @@ def _binned(recorded: Recorded, times: Floats, clock_s: float | None) -> Trace:
     widths = (recorded.bin_s,) if recorded.bin_s else ((grain_s,) if grain_s else ()) + BIN_WIDTHS_S
     span = float(times[-1] - (times[0] if clocked else 0.0))
     width = next((width for width in widths if span / width < MAX_BINS), widths[-1])
-    _bound(recorded.name, math.floor(span / width) + 1, width)
+    _bound(recorded.name, np.floor(span / width) + 1, width)
     start_s = math.floor(times[0] / width) * width if clocked else 0.0
     since = times - start_s
     counts = np.bincount((since / width).astype(np.int64)).astype(np.float64)
@@ -164,22 +164,23 @@ def rebin(trace: Trace, bin_s: float) -> Trace:
         raise InvalidInput(f"{trace.name}: bin width {bin_s:g} s — allowed is a finite number above 0")
     if bin_s == trace.bin_s:
         return trace
-    bins = math.ceil(trace.duration_s / bin_s - 1e-9)
+    bins = float(np.ceil(trace.duration_s / bin_s - 1e-9))
     _bound(trace.name, bins, bin_s)
     times = bin_s / trace.bin_s
     if times == round(times):
         counts = np.add.reduceat(trace.counts, np.arange(0, len(trace.counts), round(times)))
     else:
-        edges = np.arange(bins + 1) * bin_s
+        edges = np.arange(int(bins) + 1) * bin_s
         known = np.arange(len(trace.counts) + 1) * trace.bin_s
         counts = np.diff(np.interp(edges, known, np.concatenate(([0.0], np.cumsum(trace.counts)))))
     return replace(trace, bin_s=bin_s, counts=counts)
 
 
-def _bound(name: str, bins: int, width_s: float) -> None:
-    if bins > MAX_BINS:
+def _bound(name: str, bins: float, width_s: float) -> None:
+    if not bins <= MAX_BINS:
         raise InvalidInput(
-            f"{name}: {bins} bins of {width_s:g} s — allowed are {MAX_BINS}; if the times are right, choose wider bins"
+            f"{name}: {bins:.0f} bins of {width_s:g} s — allowed are {MAX_BINS}; "
+            "if the times are right, choose wider bins"
         )
 
 

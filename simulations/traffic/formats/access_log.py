@@ -62,7 +62,7 @@ def _stamp_s(stamp: bytes) -> float | None:
         zone = timezone(timedelta(seconds=_offset_s(text[21:])))
         # A leap second is counted as the one before it.
         return datetime(int(text[7:11]), month, int(text[:2]), hour, minute, min(second, 59), tzinfo=zone).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -75,7 +75,7 @@ def _first_zone(path: Path) -> str:
     """The zone of the first line that can be read, as `-0700`; the recording's local time is told by it."""
     for line in source.head(path).split(b"\n"):
         match = LINE.match(line)
-        if match:
+        if match and _stamp_s(match[1]) is not None:
             return match[1][-5:].decode()
     return "+0000"
 

@@ -79,9 +79,9 @@ def _series(path: Path, answer: Mapping[str, Any]) -> Iterator[Series]:
     seen: set[tuple[tuple[str, str], ...]] = set()
     for number, entry in enumerate(answer["data"]["result"], 1):
         try:
-            labels = dict(entry["metric"])
+            labels = {str(name): str(value) for name, value in entry["metric"].items()}
             times, values = (np.array(column, dtype=np.float64) for column in zip(*entry["values"], strict=True))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             allowed = 'allowed is {"metric": {…}, "values": [[time, "value"], …]}'
             raise InvalidInput(f"{path}: series {number}: cannot be read ({error}) — {allowed}") from error
         series = Series(labels, times, values)
@@ -137,10 +137,10 @@ def _sum(path: Path, series: Sequence[Series], values: Values) -> tuple[Floats, 
     step_s = min(float(np.diff(one.times_s).min()) for one in series if len(one.times_s) > 1)
     first_s = min(float(one.times_s[0]) for one in series)
     last_s = max(float(one.times_s[-1]) for one in series)
-    steps = round((last_s - first_s) / step_s)
-    if steps > MAX_BINS:
-        raise InvalidInput(f"{path}: {steps} steps of {step_s:g} s — allowed are {MAX_BINS}")
-    counts = np.zeros(steps + 1)  # of the step that ends at each sample
+    steps = (last_s - first_s) / step_s
+    if not steps <= MAX_BINS:
+        raise InvalidInput(f"{path}: {steps:.0f} steps of {step_s:g} s — allowed are {MAX_BINS}")
+    counts = np.zeros(round(steps) + 1)  # of the step that ends at each sample
     missing = 0
     for one in series:
         place = np.round((one.times_s - first_s) / step_s).astype(np.int64)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.model import InvalidInput
@@ -24,6 +24,7 @@ widths = st.sampled_from([0.5, 1.0, 7.0, 10.0, 60.0, 90.0, 300.0])
 
 
 @given(counts, widths, widths)
+@settings(deadline=None)
 def test_rebinning_keeps_every_request(counted, old_s, new_s):
     trace = rebin(Trace("t", old_s, counted), new_s)
     assert trace.counts.sum() == pytest.approx(counted.sum(), rel=1e-12)
@@ -32,12 +33,14 @@ def test_rebinning_keeps_every_request(counted, old_s, new_s):
 
 
 @given(counts, st.integers(1, 20))
+@settings(deadline=None)
 def test_bins_split_and_joined_again_are_the_same(counted, parts):
     trace = Trace("t", 60.0, counted)
     np.testing.assert_allclose(rebin(rebin(trace, 60.0 / parts), 60.0).counts, counted, atol=1e-6)
 
 
 @given(st.lists(st.floats(0, 10_000), min_size=1, max_size=300), st.none() | widths)
+@settings(deadline=None)
 def test_every_arrival_is_in_one_bin(times, bin_s):
     trace = arrivals(sorted(times), bin_s)
     assert trace.counts.sum() == len(times)

@@ -107,6 +107,14 @@ REFUSED = {
         '{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"x"]]}]}}',
         "series 1: cannot be read",
     ),
+    "steps of next to nothing": (
+        answer((counter("a"), {0: 1})).replace("[[1700000000", '[[0, "1"], [1e-320, "1"], [1700000000'),
+        "inf steps of",
+    ),
+    "labels of lists": (
+        '{"status":"success","data":{"resultType":"matrix","result":[{"metric":[1],"values":[[1,"1"]]}]}}',
+        "series 1: cannot be read",
+    ),
     "other series": (
         '{"status":"success","data":{"resultType":"matrix","result":[{"values":[]}]}}',
         "series 1: cannot be read",

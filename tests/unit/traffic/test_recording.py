@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.model import InvalidInput, Unreachable
@@ -155,6 +155,7 @@ def test_samples_are_written_as_prometheus_does(path, value, text):
     points=st.integers(2, 12_345),
     step_s=st.sampled_from([0.5, 1.0, 15.0, 60.0]),
 )
+@settings(deadline=None)
 def test_chunks_cover_the_range_without_overlap_and_stay_below_the_servers_limit(start_s, points, step_s):
     span = Range("x", float(start_s), start_s + (points - 1) * step_s, step_s)
     covered = [first + k * step_s for first, last in span.chunks() for k in range(round((last - first) / step_s) + 1)]

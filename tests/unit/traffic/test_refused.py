@@ -21,7 +21,8 @@ REFUSED = {
     "negative count": (COUNTS + "0,1\n60,-3\n", "t:3: count: -3 — allowed is a finite number, 0 or more"),
     "count that is no number": (COUNTS + "0,1\n60,nan\n", "t:3: count: nan — allowed is a finite number, 0 or more"),
     "infinite count": (COUNTS + "0,1\n60,inf\n", "t:3: count: inf — allowed is a finite number, 0 or more"),
-    "infinite time": (COUNTS + "0,1\ninf,1\n", "t:3: timestamp_s: inf — allowed is a finite number"),
+    "infinite time": (COUNTS + "0,1\ninf,1\n", "t:3: timestamp_s: inf — allowed is a finite time, 0 or more"),
+    "negative time": (COUNTS + "-60,1\n0,1\n", "t:2: timestamp_s: -60 — allowed is a finite time, 0 or more"),
     "time going back": (COUNTS + "0,1\n60,1\n30,1\n", "t:4: timestamp_s: 30 after 60 — time must rise from row to row"),
     "a bin twice": (COUNTS + "0,1\n60,1\n60,1\n", "t:4: timestamp_s: 60 after 60 — time must rise from row to row"),
     "off the grid": (
@@ -37,6 +38,10 @@ REFUSED = {
     "too many bins": (
         COUNTS + "0,1\n1,1\n100000000,1\n",
         "t: 100000001 bins of 1 s — allowed are 10000000; if the times are right, choose wider bins",
+    ),
+    "times apart by next to nothing": (
+        COUNTS + "0,1\n1e-320,1\n60,1\n",
+        "t: inf bins of 9.99989e-321 s — allowed are 10000000; if the times are right, choose wider bins",
     ),
     "request going back": (
         REQUESTS + "0.5,1,1\n2,1,1\n1.5,1,1\n",

@@ -16,7 +16,7 @@ from simulations.traffic import source
     ends=st.booleans(),
     zipped=st.booleans(),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_blocks_give_every_line_once_with_its_number(tmp_path: Path, monkeypatch, lines, ends, zipped):
     monkeypatch.setattr(source, "BLOCK_BYTES", 64)
     text = "\n".join(lines) + ("\n" if ends else "")

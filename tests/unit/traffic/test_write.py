@@ -31,7 +31,7 @@ traces = st.builds(
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
 @given(trace=traces)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_round_trip(tmp_path: Path, suffix, trace):
     path = tmp_path / f"t{suffix}"
     write(trace, path, clock=True)
