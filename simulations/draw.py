@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from autoscaler.model import InvalidInput, Workload
+from autoscaler.model import History, InvalidInput, Workload
 from simulations.traffic.trace import Trace
 
 Floats = npt.NDArray[np.float64]
@@ -22,17 +22,6 @@ TRAFFIC, SERVICE, STARTS, FATES, ROUTES, LOSSES = 1, 2, 3, 4, 5, 6
 """Numbers of the random streams; the protocol names the first three, the others are for what it leaves out."""
 START_DRAWS = 65_536
 """Cold starts that are drawn ahead; a run that orders more pods begins again with the first."""
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What a policy may know of the time before the replay."""
-
-    bin_s: float
-    counts: npt.NDArray[np.int64]
-    """Scaled, rounded requests in each bin, oldest first; the last bin ends where the replay begins. Shape (bins,)."""
-    end_s: float
-    """Clock time at which the history ends and the replay begins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from autoscaler.loop import Target
-from autoscaler.model import Routing, Workload
+from autoscaler.model import History, Routing, Workload
 from autoscaler.policies.build import build
 from autoscaler.ports import Journal
 from autoscaler.spec import LoadedPolicy
@@ -35,10 +35,12 @@ class Replay:
 
     def run(self, journal: Journal | None = None) -> Result:
         """Replay."""
-        policy, rails = build(self.policy, self.workload)
-        target = Target(self.policy.name, policy, rails)
-        case = Case(self.trace, self.workload, self.policy.name, lambda _: target, self.seed, self.conditions)
+        case = Case(self.trace, self.workload, self.policy.name, self._target, self.seed, self.conditions)
         return run(case, journal)
+
+    def _target(self, history: History) -> Target:
+        policy, rails = build(self.policy, self.workload, history)
+        return Target(self.policy.name, policy, rails)
 
     def key(self) -> str:
         """Hash of everything that the result depends on, the code included."""

@@ -8,9 +8,9 @@ from itertools import count
 
 from autoscaler import __version__
 from autoscaler.loop import Target, begin, tick
-from autoscaler.model import InvalidInput, Scale, Tick, Workload
+from autoscaler.model import History, InvalidInput, Scale, Tick, Workload
 from autoscaler.ports import Journal
-from simulations.draw import History, Traffic, draw
+from simulations.draw import Traffic, draw
 from simulations.result import Change, Figures, Result
 from simulations.score import Run, score, timeline
 from simulations.traffic.trace import Trace

@@ -8,13 +8,15 @@ names each of them.
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from autoscaler.model import InvalidInput, Rails, Workload
+from autoscaler.model import History, InvalidInput, Rails, Workload
 from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaPolicy, HpaSettings
 from autoscaler.policies.keda import KedaPolicy, KedaSettings
 from autoscaler.policies.kpa import KpaPolicy, KpaSettings
 from autoscaler.policies.policy import AnyPolicy
+from autoscaler.policies.predictive import Backlog, Bounds, PredictivePolicy, PriceRule, Settings
 from autoscaler.policies.windows import Signal, Windowed
 from autoscaler.spec import LoadedPolicy
 from autoscaler.spec.base import Model
@@ -22,9 +24,12 @@ from autoscaler.spec.hpa import HpaRule
 from autoscaler.spec.keda import KedaRule
 from autoscaler.spec.kpa import KpaRule
 from autoscaler.spec.policy import FixedRule, GatedStandby
+from autoscaler.spec.predictive import PredictiveRule
 from autoscaler.spec.promql import Measure
 from autoscaler.spec.replayable import hpa_measure, metric_name, trigger_measure, trigger_name
 
+LEAST_PRICE = 1.2
+"""Least price of a miss in service times: below one, not even the pod that serves would pay."""
 KNATIVE = "autoscaling.knative.dev/"
 _KNATIVE_ANNOTATIONS = frozenset(
     {"metric", "target", "target-utilization-percentage", "activation-scale", "metric-aggregation-algorithm"}
@@ -32,12 +37,15 @@ _KNATIVE_ANNOTATIONS = frozenset(
 """Settings of the KPA that stand in a revision's annotations; the others stand in the ConfigMap."""
 
 
-def build(policy: LoadedPolicy, workload: Workload | None = None) -> tuple[AnyPolicy, Rails]:
+def build(
+    policy: LoadedPolicy, workload: Workload | None = None, history: History | None = None
+) -> tuple[AnyPolicy, Rails]:
     """The policy of a file, and the guard rails around it.
 
     Args:
         policy: what was loaded.
         workload: what is served, instead of what the file says; the file's own bounds rule over it.
+        history: traffic from before the first tick, for a policy that learns.
 
     Raises:
         InvalidInput: there is no workload, or nothing of the policy can be carried out here.
@@ -53,6 +61,11 @@ def build(policy: LoadedPolicy, workload: Workload | None = None) -> tuple[AnyPo
             return _keda(policy, rule, served)
         case KpaRule():
             return _kpa(rule, served), Rails(served.min_replicas, served.max_replicas)
+        case PredictiveRule():
+            zone = ZoneInfo(policy.spec.clock.time_zone)
+            scrape_s = policy.spec.signals.prometheus.scrape_interval_s or 0.0
+            tick_s = max(rule.tick_s, scrape_s)
+            return _predictive(rule, served, tick_s, zone, history), Rails(served.min_replicas, served.max_replicas)
 
 
 def _fixed(policy: LoadedPolicy, rule: FixedRule) -> FixedPolicy:
@@ -119,6 +132,26 @@ def _kpa(rule: KpaRule, served: Workload) -> KpaPolicy:
     annotations |= {KNATIVE + "min-scale": served.min_replicas, KNATIVE + "max-scale": served.max_replicas}
     config = {key: value for key, value in keys.items() if key not in _KNATIVE_ANNOTATIONS}
     return KpaPolicy(KpaSettings.from_api(config, annotations, concurrency))
+
+
+def _predictive(
+    rule: PredictiveRule, served: Workload, tick_s: float, zone: ZoneInfo, history: History | None
+) -> PredictivePolicy:
+    """A stated price is a price whose least and most are the same."""
+    if rule.miss_price == "auto":
+        first, least, most = rule.first_price_s, LEAST_PRICE * served.service_mean_s, rule.most_price_s
+    else:
+        first = least = most = rule.miss_price
+    settings = Settings(
+        workload=served,
+        bounds=Bounds(max(served.min_replicas, 1), served.max_replicas),
+        price=PriceRule(1 - served.objective_share, first, least, most, rule.first_correction),
+        backlog=Backlog(rule.drain_within_s),
+        tick_s=tick_s,
+        interval_s=tick_s,
+        time_zone=zone,
+    )
+    return PredictivePolicy(settings, history)
 
 
 def _windowed(policy: LoadedPolicy, measure: Measure) -> Windowed:

@@ -10,6 +10,7 @@ from autoscaler.spec.base import Metadata, Model, Name
 from autoscaler.spec.hpa import HpaRule
 from autoscaler.spec.keda import KedaRule
 from autoscaler.spec.kpa import KpaRule
+from autoscaler.spec.predictive import PredictiveRule
 from autoscaler.spec.signals import Signals
 from autoscaler.spec.values import Count, Real, TimeZone, within
 from autoscaler.spec.workload import AnyWorkload, Replicas
@@ -61,7 +62,7 @@ class FixedRule(Model):
     """The size, within the bounds."""
 
 
-Rule = Annotated[FixedRule | HpaRule | KedaRule | KpaRule, Field(discriminator="type")]
+Rule = Annotated[FixedRule | HpaRule | KedaRule | KpaRule | PredictiveRule, Field(discriminator="type")]
 
 
 class PolicySpec(Model):

@@ -95,6 +95,7 @@ def policy_clashes(file: Plain) -> Iterator[Clash]:
         _fixed_in_bounds,
         _idle_below_minimum,
         _zero_where_allowed,
+        _predictive_prices,
         _metrics_read_somehow,
         _windows_over_scrapes,
         _one_server,
@@ -176,6 +177,26 @@ def _zero_where_allowed(file: Plain, at: Route) -> Iterator[Clash]:
         yield Clash((*at, "replicas", "min"), "0 — at least 1, unless policy.controller.HPAScaleToZero is true")
     elif not {"Object", "External"} & set(map(str, kinds)):
         yield Clash((*at, "replicas", "min"), "0 — at least 1 without an Object or External metric")
+
+
+def _predictive_prices(file: Plain, at: Route) -> Iterator[Clash]:
+    rule = (*at, "policy")
+    if file.at(*rule, "type") != "predictive":
+        return
+    if file.whole(*at, "replicas", "min") == 0:
+        yield Clash((*at, "replicas", "min"), "0 — at least 1: with no pod nobody counts the requests to come")
+    if file.at(*at, "standby", "mode") == "gated":
+        yield Clash((*at, "standby", "mode"), "gated — serving: this rule keeps its spare pods in service")
+    first, most = file.seconds(*rule, "firstPrice"), file.seconds(*rule, "mostPrice")
+    if first is not None and most is not None and first > most:
+        yield Clash((*rule, "firstPrice"), f"{format_duration(first)} — at most mostPrice, {format_duration(most)}")
+    if file.seconds(*rule, "missPrice") is not None:
+        for key in ("firstPrice", "mostPrice", "firstCorrection"):
+            if file.at(*rule, key) is not None:
+                yield Clash((*rule, key), "belongs to missPrice: auto — a stated price needs no other", at_key=True)
+    tick, scrape = file.seconds(*rule, "tick"), file.seconds(*at, "signals", "prometheus", "scrapeInterval")
+    if tick is not None and scrape is not None and tick < scrape:
+        yield Clash((*rule, "tick"), f"{format_duration(tick)} — at least scrapeInterval, {format_duration(scrape)}")
 
 
 def _metrics_read_somehow(file: Plain, at: Route) -> Iterator[Clash]:

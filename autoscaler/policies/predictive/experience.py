@@ -22,6 +22,9 @@ Ints = npt.NDArray[np.int64]
 
 RESIDUAL_INTERVALS = 2000
 """The residuals remember an hour: older outcomes need not be booked one by one."""
+SURPRISE = 2.0
+"""No load is planned for beyond this many times the largest that was ever seen: a first jump from idle says nothing of
+jumps from a busy level."""
 USE_AT_START = 0.7
 """A replay of history begins with as many pods as are busy to this share."""
 
@@ -44,6 +47,7 @@ def remember(memory: Memory, interval: Interval) -> None:
     traffic.level.add(interval.requests)
     traffic.daily.add(interval.requests)
     scale = slots_per_request(memory)
+    traffic.largest = max(traffic.largest, float(traffic.series.short[-1]))
     if is_high(traffic.series, scale):
         traffic.last_high = len(traffic.series) - 1
     if len(traffic.levels) >= horizon:
@@ -75,6 +79,7 @@ def remember_all(memory: Memory, counts: Floats) -> None:
         series.append(bulk)
         traffic.level.add_all(bulk)
         traffic.daily.add_all(bulk)
+        traffic.largest = max(traffic.largest, float(series.short.max()))
         silence_s = past(series, np.array([len(series)]), slots_per_request(memory)).silence_s[0]
         if silence_s < LONGEST_SILENCE_S:
             traffic.last_high = len(series) - 1 - round(silence_s / series.interval_s)
@@ -108,7 +113,8 @@ def wants(memory: Memory, settings: Settings, laws: tuple[Floats, Floats], price
     """Pods worth ordering and pods worth holding at each price, for the forecast of each; shapes (prices,)."""
     now = memory.traffic.level.value * slots_per_request(memory)
     tables, mean_s = capacity(memory, settings), memory.demand.law.mean_s
-    order, hold = (want(expected_misses_rps(law, now, tables, mean_s), prices, settings.bounds) for law in laws)
+    most = min(SURPRISE * max(memory.traffic.largest * slots_per_request(memory), 1.0), tables.carried)
+    order, hold = (want(expected_misses_rps(law, now, most, tables, mean_s), prices, settings.bounds) for law in laws)
     return order, np.maximum(order, hold)
 
 

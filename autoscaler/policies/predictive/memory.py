@@ -71,6 +71,8 @@ class Traffic:
     series: LoadSeries
     level: Average
     daily: Average
+    largest: float = 0.0
+    """Largest short mean that was ever seen, in requests an interval."""
     last_high: int = -1
     """Interval at which the short mean was last above half of the day's largest; -1 for never."""
     levels: deque[float] = field(default_factory=deque)

@@ -26,17 +26,22 @@ class Bounds:
     max_pods: int
 
 
-def expected_misses_rps(histogram: Floats, level: float, table: Table, mean_s: float) -> Floats:
+def expected_misses_rps(histogram: Floats, level: float, most: float, table: Table, mean_s: float) -> Floats:
     """Missed requests a second with each number of pods, over a forecast distribution of the load.
 
-    A load that not even the last row carries counts as the largest that it does: else every number of pods looks
-    alike there, and one pod would win.
+    Args:
+        histogram: of the logarithmic ratio to the level; shape (BINS,).
+        level: present load in busy slots.
+        most: loads above count as this one. It must not be above `table.carried`: for a load that not even the last
+            row carries, every number of pods looks alike, and one pod would win.
+        table: missed shares at the arrivals' dispersion.
+        mean_s: service time.
 
     Returns:
         Shape (pods,), for 1 to the table's number of pods.
     """
     likely = np.flatnonzero(histogram)
-    load = np.minimum(loads(level)[likely], table.carried)
+    load = np.minimum(loads(level)[likely], most)
     return np.asarray(table.share[:, table.columns(load)] @ (histogram[likely] * load / mean_s))
 
 

@@ -115,17 +115,17 @@ def test_keys_and_text(text, problem):
             id="deep",
         ),
         pytest.param(
-            b"a: &a [*a]", "f.yaml:1:4: its aliases expand to more than 50000 values or 40 levels", id="endless alias"
+            b"a: &a [*a]", "f.yaml:1:4: more than 20000 values or 40 levels, aliases expanded", id="endless alias"
         ),
         pytest.param(
             b"a: &a {<<: *a}",
-            "f.yaml:1:4: its aliases expand to more than 50000 values or 40 levels",
+            "f.yaml:1:4: more than 20000 values or 40 levels, aliases expanded",
             id="endless merge",
         ),
         pytest.param(
             b"a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
             + b"".join(b"%c: &%c [%s]\n" % (n, n, b", ".join([b"*%c" % (n - 1)] * 10)) for n in range(98, 106)),
-            "f.yaml:1:32: its aliases expand to more than 50000 values or 40 levels",
+            "f.yaml:1:32: more than 20000 values or 40 levels, aliases expanded",
             id="a billion laughs",
         ),
     ],

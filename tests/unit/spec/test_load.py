@@ -160,7 +160,7 @@ def routes(value, route=()):
 
 
 @pytest.mark.parametrize("kind", ["policy", "hpa", "scaled_object", *shipped_policies()])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400, deadline=None)
 @given(data=st.data())
 def test_a_file_with_anything_anywhere_is_used_or_refused(kind, data, request, tmp_path):
     text = shipped_policies()[kind].read_text() if kind in shipped_policies() else request.getfixturevalue(kind)
@@ -181,5 +181,8 @@ def test_a_file_with_anything_anywhere_is_used_or_refused(kind, data, request, t
         loaded = load_file(path)
         if isinstance(loaded, LoadedPolicy):
             build(loaded, find_workload("tts"))
+            again = tmp_path / "again.yaml"
+            again.write_text(dumped(loaded), encoding="utf-8")
+            assert find_policy(str(again)).file == loaded.file
     except InvalidInput as error:
         assert all(problem.startswith(str(path)) for problem in error.problems)  # noqa: PT017 (either outcome is right)

@@ -132,7 +132,7 @@ def test_a_file_in_order_has_no_problem(problems, policy):
         pytest.param(
             "type: hpa",
             "type: kedda",
-            "my.yaml:14:11 spec.policy.type: kedda — one of fixed, hpa, keda, kpa; did you mean keda?",
+            "my.yaml:14:11 spec.policy.type: kedda — one of fixed, hpa, keda, kpa, predictive; did you mean keda?",
             id="rule that does not exist",
         ),
         pytest.param(
@@ -260,6 +260,12 @@ def test_a_field_by_itself(problems, policy, good, bad, problem):
 def test_fields_that_do_not_go_together(problems, policy, good, bad, problem):
     assert good in policy
     assert problems(policy.replace(good, bad, 1)) == [problem]
+
+
+def test_nobody_reads_thousands_of_problems(problems, policy):
+    lines = problems(policy + "".join(f"  key{number}: 1\n" for number in range(1000)))
+    assert len(lines) == 201
+    assert lines[-1] == "my.yaml: and at least 200 more"
 
 
 def fixed(policy: str, rest: str) -> str:

@@ -1,0 +1,30 @@
+"""The predictive rule: what an operator may say of it. Everything else is measured."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from autoscaler.spec.base import Model
+from autoscaler.spec.values import Duration, PositiveReal
+
+
+class PredictiveRule(Model):
+    """As many pods as are worth their cost, given what the load may become while a new pod would load."""
+
+    type: Literal["predictive"]
+    tick_s: Duration = Field(default=5.0, alias="tick")
+    """Time between two decisions; not below the scrape interval."""
+    miss_price: Literal["auto"] | Duration = Field(default="auto", examples=["auto", "1.3s"])
+    """Pod-seconds that one avoided miss is worth. `auto`: the lowest price that keeps the objective's share, found by
+    replaying what each price would have brought on the traffic so far."""
+    most_price_s: Duration = Field(default=20.0, alias="mostPrice")
+    """With `auto`: never pay more for one avoided miss. The one business number: bursts that nobody can foresee are
+    bought up to here and no further."""
+    first_price_s: Duration = Field(default=1.0, alias="firstPrice")
+    """With `auto`: the price while nothing is known of the traffic."""
+    first_correction: PositiveReal = 1.0
+    """With `auto`: measured misses over replayed ones, while none was measured."""
+    drain_within_s: Duration = Field(default=3.0, alias="drainWithin")
+    """Requests that wait shall be gone this soon: more pods are ordered for them."""

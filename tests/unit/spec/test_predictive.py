@@ -1,0 +1,73 @@
+"""The predictive rule in a policy file, and what is built from it."""
+
+import pytest
+
+from autoscaler.policies.build import build
+from autoscaler.policies.predictive import PredictivePolicy
+from autoscaler.spec import find_policy
+
+HEAD = """\
+apiVersion: autoscaling.speech/v1alpha1
+kind: ScalingPolicy
+metadata: {name: mine}
+spec:
+  workload: {ref: tts}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rest", "problem"),
+    [
+        pytest.param("  policy: {type: predictive}\n", None, id="every field has a default"),
+        pytest.param("  policy: {type: predictive, missPrice: 2s}\n", None, id="a stated price"),
+        pytest.param(
+            "  replicas: {min: 0, max: 4}\n  policy: {type: predictive}\n",
+            "6:19 spec.replicas.min: 0 — at least 1: with no pod nobody counts the requests to come",
+            id="never zero",
+        ),
+        pytest.param(
+            "  policy: {type: predictive, firstPrice: 30s}\n  standby: {mode: gated, min: 1, max: 2}\n",
+            "7:19 spec.standby.mode: gated — serving: this rule keeps its spare pods in service",
+            id="spare pods serve",
+        ),
+        pytest.param(
+            "  policy: {type: predictive, firstPrice: 30s, mostPrice: 20s}\n",
+            "6:42 spec.policy.firstPrice: 30s — at most mostPrice, 20s",
+            id="prices in order",
+        ),
+        pytest.param(
+            "  policy: {type: predictive, missPrice: 2s, mostPrice: 20s}\n",
+            "6:45 spec.policy.mostPrice: belongs to missPrice: auto — a stated price needs no other",
+            id="a stated price alone",
+        ),
+        pytest.param(
+            "  policy: {type: predictive}\n  signals: {prometheus: {scrapeInterval: 15s}}\n",
+            None,
+            id="the default tick gives way to slower scrapes",
+        ),
+        pytest.param(
+            "  policy: {type: predictive, tick: 5s}\n  signals: {prometheus: {scrapeInterval: 15s}}\n",
+            "6:36 spec.policy.tick: 5s — at least scrapeInterval, 15s",
+            id="a tick sees at least one scrape",
+        ),
+    ],
+)
+def test_the_rule(problems, rest, problem):
+    assert problems(HEAD + rest) == ([] if problem is None else [f"my.yaml:{problem}"])
+
+
+@pytest.mark.parametrize("name", ["predictive-tts", "predictive-asr"])
+def test_the_shipped_policies_steer_to_their_workloads_objective(name):
+    loaded = find_policy(name)
+    policy, rails = build(loaded)
+    assert isinstance(policy, PredictivePolicy)
+    assert policy.settings.price.budget == pytest.approx(0.01)
+    assert policy.settings.workload.name == name.removeprefix("predictive-")
+    assert (rails.min_replicas, rails.max_replicas) == (1, 60)
+
+
+def test_a_stated_price_is_not_searched_for(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(HEAD + "  policy: {type: predictive, missPrice: 2s}\n")
+    policy, _ = build(find_policy(str(file)))
+    assert (policy.settings.price.least, policy.settings.price.start, policy.settings.price.most) == (2.0, 2.0, 2.0)
