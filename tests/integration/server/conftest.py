@@ -35,6 +35,16 @@ class ServerProcess:
             time.sleep(0.02)
         raise TimeoutError("not ready in time")
 
+    def mean_phase_s(self, phase: str) -> float:
+        """Mean of one phase of all requests."""
+        lines = httpx.get(f"{self.url}/metrics", timeout=10).text.splitlines()
+        values = {
+            line.partition("{")[0]: float(line.rpartition(" ")[2])
+            for line in lines
+            if line.startswith("speech_phase_seconds") and f'phase="{phase}"' in line
+        }
+        return values["speech_phase_seconds_sum"] / values["speech_phase_seconds_count"]
+
     def metric(self, name: str) -> float:
         """Sum of a metric over its label sets."""
         lines = httpx.get(f"{self.url}/metrics", timeout=10).text.splitlines()
