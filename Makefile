@@ -13,14 +13,14 @@ PIP = -m pip --quiet --disable-pip-version-check
 DEV := .venv/bin/python
 DEMO := .venv-demo/bin/python
 
-.PHONY: help demo test lint types check bench lock docs table clean
+.PHONY: help demo test lint bench table serve-asr serve-tts docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 demo: .venv-demo/.ready ## Replay the peers' policies on bundled traffic and write a report
-	.venv-demo/bin/autoscaler compare --policies fixed,hpa,keda,kpa --traces demo --report out/demo.html --out out/demo
+	.venv-demo/bin/autoscaler compare --policies fixed,hpa,keda,kpa,predictive-tts --traces demo --report out/demo.html --out out/demo
 
 test: lint ## All layers of tests, after lint and types
 	$(DEV) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
@@ -37,6 +37,12 @@ bench: .venv/.ready ## Speed of the engine against its references
 table: .venv/.ready ## The peers' table over all recorded traces (hours): docs/comparison.md
 	.venv/bin/autoscaler compare --policies fixed,hpa,keda,kpa --traces all --workloads tts,asr --seeds 1,2,3 \
 	  --jobs $(JOBS) --out out/table --markdown docs/comparison.md
+
+serve-asr: .venv/.ready ## Speech recognition on the small digits model, http://127.0.0.1:8000
+	.venv/bin/inference-server serve --engine sensevoice -o model=tests/models/sensevoice-digits --port 8000
+
+serve-tts: .venv/.ready ## Text to speech on a tiny model with random weights (noise, but real), http://127.0.0.1:8001
+	.venv/bin/inference-server serve --engine emotivoice -o model=tests/models/emotivoice-tiny --port 8001
 
 docs: .venv/.ready ## Pages that are made from the code
 	$(DEV) -m autoscaler.spec.reference > docs/policy-reference.md.new && mv docs/policy-reference.md.new docs/policy-reference.md
