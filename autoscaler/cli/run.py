@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import structlog
 import typer
 
 from autoscaler.cli import exits
 from autoscaler.model import Cause, InvalidInput, Missing, Tick
 
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+    from autoscaler.cluster.lease import Timing
+    from autoscaler.ports import Journal
+    from autoscaler.service.process import Candidacy
+    from autoscaler.service.wiring import Job
+
 _KUBECONFIG = "How to reach the cluster; without it, the cluster this process runs in."
+_LISTEN = "0.0.0.0:8080"
+_LEASE = "15/10/2"
 
 
 def run(
@@ -21,35 +36,91 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Run one tick for each target and exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
     workload: Annotated[str | None, typer.Option(help="What is served, for policies that do not say.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print ticks as JSON lines instead of words.")] = False,
+    journal: Annotated[Path | None, typer.Option(help="Append every tick to this decision log.")] = None,
+    listen: Annotated[str, typer.Option(help="Address for probes and scrapers; port 0 takes a free one.")] = _LISTEN,
+    identity: Annotated[
+        str, typer.Option(envvar="POD_NAME", help="Who stands for leader: the pod's name.", show_default="host name")
+    ] = "",
+    lease: Annotated[str, typer.Option(help="Seconds: lease / given up without renewal / between attempts.")] = _LEASE,
+    json: Annotated[bool, typer.Option("--json", help="With --once: print ticks as JSON lines.")] = False,
 ) -> None:
     """Size Deployments by their policies: read Prometheus and the cluster, decide, patch the scale.
 
-    Exit code 1: a target is missing or a write failed; 3: Prometheus or the API server could not be read.
+    Runs until it is ended; with `--once` each target has one tick, and the exit code says what came of it:
+    1: a target is missing or a write failed; 3: Prometheus or the API server could not be read.
 
     Example: `autoscaler run --policies policies/hpa.yaml --kubeconfig ~/.kube/config --once --dry-run`
     """
     from autoscaler.cluster.api import connect, own_namespace
-    from autoscaler.journal.explain import explain
-    from autoscaler.journal.log import encode
-    from autoscaler.service.once import run_once
+    from autoscaler.journal.log import JsonlJournal
+    from autoscaler.service.process import Candidacy
     from autoscaler.service.wiring import load_jobs
     from autoscaler.spec import find_workload
 
-    if not once:
-        raise InvalidInput("--once: missing — one tick for each target is all that this version runs")
     api = connect(kubeconfig)
-    jobs = load_jobs(policies, own_namespace(kubeconfig), find_workload(workload) if workload else None)
+    here = own_namespace(kubeconfig)
+    jobs = load_jobs(policies, here, find_workload(workload) if workload else None)
     for job in jobs:
         for finding in job.policy.findings:
             typer.echo(str(finding), err=True)
+    log = JsonlJournal(journal) if journal else None
+    if once:
+        _once(jobs, api, log, dry_run=dry_run, json=json)
+    else:
+        candidacy = None if dry_run else Candidacy(identity or socket.gethostname(), here, _timing(lease))
+        _serve(jobs, api, log, candidacy, _address(listen))
+
+
+def _once(jobs: list[Job], api: ApiClient, log: Journal | None, *, dry_run: bool, json: bool) -> None:
+    from autoscaler.journal.explain import explain
+    from autoscaler.journal.log import encode
+    from autoscaler.service.once import run_once
+
     ticks = []
     for tick in run_once(jobs, api, "dry run" if dry_run else None):
         ticks.append(tick)
+        if log:
+            log.append(tick)
         typer.echo(encode(tick).decode().rstrip() if json else "\n".join(explain(tick)))
-    code = exit_code(ticks, dry_run=dry_run)
-    if code:
+    if code := exit_code(ticks, dry_run=dry_run):
         raise typer.Exit(code)
+
+
+def _serve(
+    jobs: list[Job], api: ApiClient, log: Journal | None, candidacy: Candidacy | None, listen: tuple[str, int]
+) -> None:
+    from autoscaler.service.process import Controller, run_until
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    ended = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: ended.set())
+    run_until(Controller(jobs, api, candidacy, log, listen), ended)
+
+
+def _timing(lease: str) -> Timing:
+    from autoscaler.cluster.lease import Timing
+
+    try:
+        lease_s, renew_s, retry_s = map(float, lease.split("/"))
+    except ValueError:
+        raise InvalidInput(f"--lease {lease}: seconds of lease, renewal and retry, such as {_LEASE}") from None
+    return Timing(lease_s, renew_s, retry_s)
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise InvalidInput(f"--listen {listen}: an address and a port, such as {_LISTEN}")
+    return host.strip("[]"), int(port)
 
 
 def exit_code(ticks: Iterable[Tick], *, dry_run: bool) -> int:

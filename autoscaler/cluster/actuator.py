@@ -27,7 +27,8 @@ class ClusterActuator:
         api: a connection.
         namespace: of the Deployment.
         deployment: its name.
-        forbidden: why nothing may be written (a dry run, a policy that only observes); None where writing is allowed.
+        forbidden: asked right before every write: why nothing may be written (a dry run, a policy that only observes,
+            a lease that is not held), None where writing is allowed.
         timeout_s: for one request.
     """
 
@@ -36,7 +37,7 @@ class ClusterActuator:
         api: client.ApiClient,
         namespace: str,
         deployment: str,
-        forbidden: str | None = None,
+        forbidden: Callable[[], str | None] = lambda: None,
         timeout_s: float = 3.0,
     ) -> None:
         self._apps = client.AppsV1Api(api)
@@ -84,8 +85,8 @@ class ClusterActuator:
         self, action: Action, patch: Callable[..., Any], name: str, body: Mapping[str, Any]
     ) -> tuple[Outcome, bool]:
         """The one function that writes. Gives what came of it, and whether the object had another version."""
-        if self._forbidden is not None:
-            return Outcome(action, done=False, detail=f"{self._forbidden}: would {_words(action)}"), False
+        if (reason := self._forbidden()) is not None:
+            return Outcome(action, done=False, detail=f"{reason}: would {_words(action)}"), False
         try:
             answer(
                 patch,

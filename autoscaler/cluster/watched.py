@@ -53,14 +53,20 @@ class WatchedNamespace:
         """How often something was listed anew."""
         return sum(reflector.lists for reflector in self._reflectors)
 
-    def fleet(self, deployment: str) -> Fleet | Missing:
-        """The fleet of one Deployment as last heard."""
+    def problem(self) -> Missing | None:
+        """Why what was heard says nothing about now."""
         for reflector in self._reflectors:
             silent_s = reflector.silent_s()
             if silent_s is None:
                 return Missing(Cause.UNREACHABLE, f"API server: {reflector.problem}")
             if silent_s > self._stale_s:
                 return Missing(Cause.STALE, f"API server silent for {silent_s:.0f} s: {reflector.problem}")
+        return None
+
+    def fleet(self, deployment: str) -> Fleet | Missing:
+        """The fleet of one Deployment as last heard."""
+        if (problem := self.problem()) is not None:
+            return problem
         found = self._deployments.named(deployment)
         if found is None:
             return Missing(Cause.ABSENT, f"no Deployment {self._namespace}/{deployment}")

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from kubernetes import client
 
-from autoscaler.loop import begin, tick
+from autoscaler.cluster.actuator import ClusterActuator
+from autoscaler.cluster.fleet import ClusterFleet
+from autoscaler.loop import Ports, begin, tick
 from autoscaler.model import Tick
 from autoscaler.prometheus.client import Access, Prometheus
-from autoscaler.service.wiring import Job, access_of, ports_of
+from autoscaler.service.wiring import REQUEST_S, Job, SystemClock, access_of, signals_of
 
 
 @dataclass
@@ -34,6 +36,13 @@ def run_once(jobs: Iterable[Job], api: client.ApiClient, forbidden: str | None) 
         access = access_of(job.policy.spec.signals.prometheus)
         prometheus = servers.setdefault(access, Prometheus(access))
         kept = Kept()
-        ports = ports_of(job, api, prometheus, kept, forbidden)
+        where = (api, job.namespace, job.deployment)
+        ports = Ports(
+            clock=SystemClock(),
+            signals=signals_of(job, prometheus),
+            fleet=ClusterFleet(*where, timeout_s=REQUEST_S),
+            actuator=ClusterActuator(*where, forbidden=lambda: forbidden, timeout_s=REQUEST_S),
+            journal=kept,
+        )
         tick(job.target, ports, begin(job.target, ports.clock.now_s()))
         yield from kept.ticks

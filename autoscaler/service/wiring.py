@@ -1,4 +1,4 @@
-"""From policy files to targets with their ports: the one place where the adapters are put together."""
+"""From policy files to targets: what to size, by which rule, and what to read for it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubernetes import client
-
-from autoscaler.cluster.actuator import ClusterActuator
-from autoscaler.cluster.fleet import ClusterFleet
-from autoscaler.loop import Ports, Target
+from autoscaler.loop import Target
 from autoscaler.model import InvalidInput, Workload
 from autoscaler.policies.build import build
-from autoscaler.ports import Journal
 from autoscaler.prometheus.client import Access, Prometheus
 from autoscaler.prometheus.metrics import SPEECH
 from autoscaler.prometheus.source import SCRAPE_INTERVAL_S, PrometheusSignals, Wanted
@@ -67,8 +62,8 @@ def load_jobs(path: Path, own_namespace: str, workload: Workload | None = None) 
     return jobs
 
 
-def ports_of(job: Job, api: client.ApiClient, prometheus: Prometheus, journal: Journal, forbidden: str | None) -> Ports:
-    """The world as one target sees it; `forbidden` says why nothing may be written."""
+def signals_of(job: Job, prometheus: Prometheus) -> PrometheusSignals:
+    """What a policy file says to read, and where."""
     spec = job.policy.spec.signals.prometheus
     wanted = Wanted(
         namespace=job.namespace,
@@ -78,13 +73,7 @@ def ports_of(job: Job, api: client.ApiClient, prometheus: Prometheus, journal: J
         objective_s=job.objective_s,
         scrape_interval_s=spec.scrape_interval_s or SCRAPE_INTERVAL_S,
     )
-    return Ports(
-        clock=SystemClock(),
-        signals=PrometheusSignals(prometheus, wanted),
-        fleet=ClusterFleet(api, job.namespace, job.deployment, REQUEST_S),
-        actuator=ClusterActuator(api, job.namespace, job.deployment, forbidden, REQUEST_S),
-        journal=journal,
-    )
+    return PrometheusSignals(prometheus, wanted)
 
 
 def access_of(spec: PrometheusSpec) -> Access:

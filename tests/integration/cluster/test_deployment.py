@@ -85,7 +85,7 @@ def test_a_forbidden_write_is_named_and_not_sent(cluster, api, tts):
     version = tts.read().metadata.resource_version
     sent = len(list(cluster.requests(verb="patch")))
     [pod, _] = fleet_of(api, tts).pods
-    outcomes = actuator(api, tts, forbidden="dry run").apply(
+    outcomes = actuator(api, tts, forbidden=lambda: "dry run").apply(
         (scale(fleet_of(api, tts), 5), Relabel(pod.name, pod.uid, pod.version, "standby"))
     )
     assert [outcome.done for outcome in outcomes] == [False, False]

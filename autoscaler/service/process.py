@@ -1,0 +1,159 @@
+"""The controller as a process: many targets, one election, three watches a namespace, one port."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from kubernetes import client
+from prometheus_client import CollectorRegistry
+
+from autoscaler.cluster.actuator import ClusterActuator
+from autoscaler.cluster.lease import ClusterLease, Election, Elector, Timing, wall_clock
+from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
+from autoscaler.loop import Ports
+from autoscaler.ports import Journal
+from autoscaler.prometheus.client import Prometheus
+from autoscaler.service.endpoint import Endpoint
+from autoscaler.service.recorder import Metrics, Recorder
+from autoscaler.service.runner import Runner
+from autoscaler.service.wiring import REQUEST_S, Job, SystemClock, access_of, signals_of
+
+WORKERS = 10
+"""Ticks that run at a time: they wait for Prometheus and the API server most of the time."""
+LATE_TICKS = 3
+"""A target whose last tick is so many intervals ago makes the process unhealthy."""
+SLACK_S = 10.0
+STOP_S = 4.0
+"""Kubernetes' own grace is 30 s; a controller has nothing that is worth waiting for."""
+DEFAULT_TIMING = Timing()
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidacy:
+    """How this process stands for leader."""
+
+    identity: str
+    """The pod's name, exactly: the admission policy compares it."""
+    namespace: str
+    timing: Timing = DEFAULT_TIMING
+    lease: str = "speech-autoscaler"
+
+
+class Controller:
+    """Everything of one process, started and stopped together.
+
+    Args:
+        jobs: what to size.
+        api: a connection.
+        candidacy: how to stand for leader; None writes nothing, which is a dry run.
+        log: the decision log, if one is kept.
+        listen: host and port for probes and scrapers.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        api: client.ApiClient,
+        candidacy: Candidacy | None,
+        log: Journal | None,
+        listen: tuple[str, int],
+    ) -> None:
+        registry = CollectorRegistry()
+        self._metrics = Metrics(registry)
+        self._recorder = Recorder(self._metrics, log)
+        self._api = api
+        self._elector = _elector(api, candidacy) if candidacy else None
+        self._metrics.leader.set_function(lambda: float(self._may_tick() and self._elector is not None))
+        self._namespaces = {name: WatchedNamespace(api, name) for name in sorted({job.namespace for job in jobs})}
+        self._runners = [self._runner(job) for job in jobs]
+        self._endpoint = Endpoint(*listen, registry, {"/healthz": self.unhealthy, "/readyz": self.unready})
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(WORKERS)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    @property
+    def port(self) -> int:
+        """Where probes and scrapers find it."""
+        return self._endpoint.port
+
+    def start(self) -> None:
+        """Begin to watch, to stand for leader and to tick; the first ticks are spread over their interval."""
+        self._endpoint.start()
+        for namespace in self._namespaces.values():
+            namespace.start()
+        if self._elector:
+            self._elector.start()
+        for index, runner in enumerate(self._runners):
+            tick_s = runner.target.policy.tick_s
+            first = datetime.now(UTC) + timedelta(seconds=tick_s * index / len(self._runners))
+            self._scheduler.add_job(runner.run, IntervalTrigger(seconds=tick_s, timezone=UTC), next_run_time=first)
+        self._scheduler.start()
+        _log.info("started", targets=len(self._runners), port=self.port)
+
+    def stop(self) -> None:
+        """End: no new tick begins, the lease is given back, nothing is relabelled."""
+        self._scheduler.shutdown(wait=False)
+        if self._elector:
+            self._elector.stop(STOP_S)
+        for namespace in self._namespaces.values():
+            namespace.stop()
+        self._endpoint.stop()
+        _log.info("stopped")
+
+    def unhealthy(self) -> str | None:
+        """Which target has not ticked for too long."""
+        late = [
+            f"{runner.target.name}: no tick for {runner.behind_s():.0f} s"
+            for runner in self._runners
+            if runner.behind_s() > LATE_TICKS * runner.target.policy.tick_s + SLACK_S
+        ]
+        return "; ".join(late[:3]) or None
+
+    def unready(self) -> str | None:
+        """What is not known yet; a follower is ready too."""
+        unheard = [f"{name}: {problem}" for name, each in self._namespaces.items() if (problem := each.problem())]
+        return "; ".join(unheard[:3]) or self.unhealthy()
+
+    def _may_tick(self) -> bool:
+        return self._elector is None or self._elector.leading()
+
+    def _forbidden(self) -> str | None:
+        if self._elector is None:
+            return "dry run"
+        return None if self._elector.leading() else "not the leader"
+
+    def _runner(self, job: Job) -> Runner:
+        def ports() -> Ports:
+            return Ports(
+                clock=SystemClock(),
+                signals=signals_of(job, Prometheus(access_of(job.policy.spec.signals.prometheus))),
+                fleet=WatchedFleet(self._namespaces[job.namespace], job.deployment),
+                actuator=ClusterActuator(self._api, job.namespace, job.deployment, self._forbidden, REQUEST_S),
+                journal=self._recorder,
+            )
+
+        return Runner(job.target, ports, self._may_tick, self._metrics)
+
+
+def _elector(api: client.ApiClient, candidacy: Candidacy) -> Elector:
+    store = ClusterLease(api, candidacy.namespace, candidacy.lease, candidacy.timing.retry_s)
+    return Elector(Election(store, candidacy.identity, candidacy.timing, wall_clock), candidacy.timing)
+
+
+def run_until(controller: Controller, ended: threading.Event) -> None:
+    """Run a controller until an event is set."""
+    controller.start()
+    try:
+        ended.wait()
+    finally:
+        controller.stop()

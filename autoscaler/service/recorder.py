@@ -1,0 +1,111 @@
+"""What a running controller says of itself: decision log, metrics, one line for each change."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from autoscaler.journal.explain import summary
+from autoscaler.model import Missing, Observation, Phase, Tick
+from autoscaler.ports import Journal
+
+_log = structlog.get_logger(__name__)
+_DURATIONS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The controller's own metrics. Labels are targets and small fixed sets, never pods or messages."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.leader = Gauge("speech_autoscaler_leader", "1 while this process may write.", registry=registry)
+        self.desired = Gauge(
+            "speech_autoscaler_desired_replicas", "Pods decided on.", ["target", "kind"], registry=registry
+        )
+        self.pods = Gauge("speech_autoscaler_replicas", "Pods seen, by state.", ["target", "state"], registry=registry)
+        self.decisions = Counter(
+            "speech_autoscaler_decisions", "Decisions, by what ruled.", ["target", "ruled_by"], registry=registry
+        )
+        self.problems = Counter(
+            "speech_autoscaler_signal_problems",
+            "Signals that could not be read.",
+            ["target", "cause"],
+            registry=registry,
+        )
+        self.writes = Counter(
+            "speech_autoscaler_writes", "Writes to the cluster.", ["target", "kind", "result"], registry=registry
+        )
+        self.failures = Counter(
+            "speech_autoscaler_tick_failures", "Ticks that ended in an error of ours.", ["target"], registry=registry
+        )
+        self.data_age_s = Gauge(
+            "speech_autoscaler_data_age_seconds", "Age of the newest scrape at a tick.", ["target"], registry=registry
+        )
+        self.tick_s = Histogram(
+            "speech_autoscaler_tick_duration_seconds",
+            "Time of one tick of one target.",
+            buckets=_DURATIONS_S,
+            registry=registry,
+        )
+
+    def count(self, tick: Tick) -> None:
+        """Take what a tick says."""
+        name = tick.target
+        if isinstance(tick.seen, Missing):
+            self.problems.labels(name, tick.seen.cause).inc()
+            return
+        for phase in Phase:
+            self.pods.labels(name, phase).set(tick.seen.fleet.count(phase))
+        for problem in tick.seen.signals.problems:
+            self.problems.labels(name, problem.missing.cause).inc()
+        if tick.seen.signals.scrapes:
+            self.data_age_s.labels(name).set(tick.seen.at_s - tick.seen.signals.scrapes[-1].at_s)
+        if tick.decision is not None:
+            self.desired.labels(name, "serving").set(tick.decision.serving)
+            self.desired.labels(name, "standby").set(tick.decision.standby)
+            self.decisions.labels(name, tick.decision.ruled_by).inc()
+        for outcome in tick.outcomes:
+            self.writes.labels(name, outcome.action.kind, "done" if outcome.done else "not done").inc()
+
+
+class Recorder:
+    """Journal of all targets of one process.
+
+    Args:
+        metrics: where ticks are counted.
+        log: the decision log; None keeps none.
+    """
+
+    def __init__(self, metrics: Metrics, log: Journal | None) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._lock = threading.Lock()
+        self._said: dict[str, tuple[object, ...]] = {}
+
+    def append(self, tick: Tick) -> None:
+        """See `Journal`."""
+        with self._lock:
+            self._metrics.count(tick)
+            if self._log is not None:
+                self._log.append(tick)
+            said = _gist(tick)
+            changed = self._said.get(tick.target) != said
+            self._said[tick.target] = said
+        if changed:
+            _log.info(
+                summary(tick), target=tick.target, written=[_result(tick, index) for index in range(len(tick.outcomes))]
+            )
+
+
+def _result(tick: Tick, index: int) -> str:
+    outcome = tick.outcomes[index]
+    return f"{outcome.action.kind}: {'done' if outcome.done else outcome.detail}"
+
+
+def _gist(tick: Tick) -> tuple[object, ...]:
+    """What makes a tick worth a line: another size, another ruling stage, other problems."""
+    if tick.decision is None or not isinstance(tick.seen, Observation):
+        return (tick.seen.cause if isinstance(tick.seen, Missing) else None,)
+    causes = tuple((problem.signal, problem.missing.cause) for problem in tick.seen.signals.problems)
+    return tick.decision.serving, tick.decision.standby, tick.decision.ruled_by, causes

@@ -1,0 +1,174 @@
+"""The controller as a process: it watches, leads, ticks, hands over and ends."""
+
+import signal
+import time
+
+import pytest
+import yaml
+from kubernetes import client
+from rig.command import autoscaler
+from rig.controller import controller
+from rig.exporter import steady
+from rig.processes import wait_for
+
+from autoscaler.journal.log import read
+from autoscaler.model import Observation
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.prometheus,
+    pytest.mark.parametrize("prometheus", ["3"], indirect=True, ids=["prometheus-3"]),
+]
+
+POLICY = """\
+apiVersion: autoscaling.speech/v1alpha1
+kind: ScalingPolicy
+metadata: {name: %(name)s, namespace: %(namespace)s}
+spec:
+  target: {kind: Deployment, name: %(name)s}
+  workload: {ref: tts}
+  replicas: {min: 1, max: 10}
+  policy:
+    type: hpa
+    metrics:
+      - type: Pods
+        pods: {metric: {name: busy}, target: {type: AverageValue, averageValue: 700m}}
+    controller: {horizontal-pod-autoscaler-sync-period: 1s}
+  signals:
+    prometheus: {url: "%(url)s"}
+    metrics: {busy: {signal: busy, window: 3s}}
+"""
+
+
+@pytest.fixture
+def kubeconfig(cluster, namespace, tmp_path):
+    """The cluster's own, in the namespace of this test: that is where the Lease lives."""
+    settings = yaml.safe_load(cluster.plane.kubeconfig.read_text())
+    settings["contexts"][0]["context"]["namespace"] = namespace
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@pytest.fixture
+def policies(tmp_path, namespace, prometheus):
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    for name in ("tts", "asr"):
+        text = POLICY % {"name": name, "namespace": namespace, "url": prometheus.url}
+        (folder / f"{name}.yaml").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def services(cluster, namespace, pods, policies):
+    """Two Deployments of two pods each, half idle."""
+    made = [cluster.deploy(namespace, name, 2) for name in ("tts", "asr")]
+    for each in made:
+        carry(pods, each, 0.5)
+    return made
+
+
+def carry(pods, deployment, busy):
+    """From now on each pod of a Deployment is busy for this share of the time."""
+    for pod in deployment.pods():
+        pods.pods[deployment.namespace, pod.metadata.name] = steady(4.0, busy)
+
+
+def wants(namespace, replicas):
+    return f'speech_autoscaler_desired_replicas{{kind="serving",target="{namespace}/tts"}} {replicas}.0'
+
+
+def holder(cluster, namespace):
+    try:
+        lease = client.CoordinationV1Api(cluster.api).read_namespaced_lease("speech-autoscaler", namespace)
+    except client.ApiException:
+        return None
+    return lease.spec.holder_identity
+
+
+def test_two_targets_are_sized_by_one_process_that_ends_in_time(
+    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
+):
+    tts, asr = services
+    log = tmp_path / "decisions.jsonl"
+    with controller(tmp_path, "pod-a", policies, kubeconfig, "--journal", log) as ours:
+        wait_for("it to lead", ours.leading)
+        carry(pods, tts, 0.95)
+        wait_for("tts to grow: ceil(2 x 0.95 / 0.7)", lambda: tts.read().spec.replicas == 3)
+        assert asr.read().spec.replicas == 2
+        assert ours.get("/healthz") == (200, "ok\n")
+        assert ours.get("/readyz") == (200, "ok\n")
+        assert ours.get("/elsewhere")[0] == 404
+        assert (
+            f'speech_autoscaler_desired_replicas{{kind="serving",target="{namespace}/tts"}} 3.0'
+            in ours.get("/metrics")[1]
+        )
+        ended_s = time.monotonic()
+        ours.process.stop()
+        assert time.monotonic() - ended_s < 5.0
+        assert ours.process.popen.returncode == 0
+    assert holder(cluster, namespace) in ("", None)
+    ticks = list(read(log))
+    assert {tick.target for tick in ticks} == {f"{namespace}/tts", f"{namespace}/asr"}
+    assert sum(outcome.done for tick in ticks for outcome in tick.outcomes) == 1
+    assert all(isinstance(tick.seen, Observation) and tick.decision.steps for tick in ticks)
+
+
+def test_when_the_leader_is_killed_the_other_goes_on(
+    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
+):
+    tts, _ = services
+    with (
+        controller(tmp_path, "pod-a", policies, kubeconfig) as first,
+        controller(tmp_path, "pod-b", policies, kubeconfig) as second,
+    ):
+        leader = wait_for("a leader", lambda: next((each for each in (first, second) if each.leading()), None))
+        follower = second if leader is first else first
+        assert not follower.leading()
+        assert follower.get("/readyz") == (200, "ok\n")
+        leader.process.kill()
+        killed_s = time.monotonic()
+        carry(pods, tts, 0.95)
+        wait_for("the other to lead", follower.leading, 3.0 + 2 * 1.2 * 0.5 + 5.0)
+        wait_for("tts to grow", lambda: tts.read().spec.replicas == 3)
+        assert time.monotonic() - killed_s < 30.0
+
+
+def test_a_leader_that_slept_past_its_lease_leads_no_more_when_it_wakes(tmp_path, kubeconfig, policies, services):
+    with (
+        controller(tmp_path, "pod-a", policies, kubeconfig) as first,
+        controller(tmp_path, "pod-b", policies, kubeconfig) as second,
+    ):
+        leader = wait_for("a leader", lambda: next((each for each in (first, second) if each.leading()), None))
+        follower = second if leader is first else first
+        leader.process.popen.send_signal(signal.SIGSTOP)
+        wait_for("the other to lead", follower.leading, 15.0)
+        leader.process.popen.send_signal(signal.SIGCONT)
+        wait_for("the first to know", lambda: not leader.leading())
+        assert follower.leading()
+
+
+def test_a_dry_run_takes_no_lease_and_writes_nothing(
+    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
+):
+    tts, _ = services
+    with controller(tmp_path, "pod-a", policies, kubeconfig, "--dry-run") as ours:
+        carry(pods, tts, 0.95)
+        wait_for("it to want 3", lambda: wants(namespace, 3) in ours.get("/metrics")[1])
+    assert tts.read().spec.replicas == 2
+    assert holder(cluster, namespace) is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        pytest.param(["--listen", "8080x"], "--listen 8080x", id="no port"),
+        pytest.param(["--lease", "15"], "--lease 15", id="no timing"),
+        pytest.param(["--lease", "5/10/2"], "must hold", id="a timing that is not safe"),
+    ],
+)
+def test_flags_that_cannot_be_used(kubeconfig, policies, flags, says):
+    ended = autoscaler("run", "--policies", policies, "--kubeconfig", kubeconfig, *flags)
+    assert ended.code == 2
+    assert says in ended.err

@@ -1,0 +1,69 @@
+"""The controller as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rig.processes import Process, start, wait_for
+
+_MAIN = "from autoscaler.cli import main; main()"
+QUICK_LEASE = "3/2/0.5"
+
+
+@dataclass
+class ControllerProcess:
+    """A running controller."""
+
+    process: Process
+
+    def log(self) -> list[dict[str, Any]]:
+        """Its log lines so far."""
+        lines = self.process.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    @property
+    def url(self) -> str:
+        """Where its probes and metrics are."""
+        started = wait_for("the controller to start", lambda: self._started() or not self.process.alive)
+        assert isinstance(started, list), self.process.tail()
+        return f"http://127.0.0.1:{started[0]['port']}"
+
+    def _started(self) -> list[dict[str, Any]]:
+        return [line for line in self.log() if line["event"] == "started"]
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of one of its pages."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def leading(self) -> bool:
+        """Whether it says that it leads."""
+        return "speech_autoscaler_leader 1.0" in self.get("/metrics")[1]
+
+
+@contextmanager
+def controller(
+    folder: Path, name: str, policies: Path, kubeconfig: Path, *flags: object
+) -> Iterator[ControllerProcess]:
+    """Start one; ended with the block."""
+    arguments = [
+        *("-c", _MAIN, "run", "--policies", str(policies), "--kubeconfig", str(kubeconfig)),
+        *("--identity", name, "--listen", "127.0.0.1:0", "--lease", QUICK_LEASE, *map(str, flags)),
+    ]
+    process = start(Path(sys.executable), arguments, folder / f"{name}.log", dict(os.environ))
+    try:
+        yield ControllerProcess(process)
+    finally:
+        process.stop()

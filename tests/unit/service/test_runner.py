@@ -1,0 +1,178 @@
+"""Ticks of one target: only while leading, each after the other, whatever one of them ends in."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from autoscaler.loop import Ports, Target
+from autoscaler.model import (
+    Cause,
+    Fleet,
+    Missing,
+    Outcome,
+    Phase,
+    Pod,
+    Problem,
+    Proposal,
+    Rails,
+    Scale,
+    Scrape,
+    Signals,
+    Step,
+)
+from autoscaler.service.recorder import Metrics, Recorder
+from autoscaler.service.runner import Runner
+
+
+class Wish:
+    """A policy that wants what it is told, and counts its ticks."""
+
+    tick_s, lookback_s = 5.0, 60.0
+
+    def __init__(self, wish=2):
+        self.wish = wish
+        self.memories = []
+
+    def start(self):
+        return 0
+
+    def propose(self, memory, seen):
+        self.memories.append(memory)
+        if self.wish is None:
+            raise RuntimeError("broken")
+        return memory + 1, Proposal(self.wish, 0, (Step("wish", self.wish, 0, "told so"),))
+
+
+class World:
+    """All ports in one."""
+
+    def __init__(self, metrics, problems=()):
+        self.recorder = Recorder(metrics, None)
+        self.problems = problems
+        self.reads = []
+        self.replicas = 2
+
+    def ports(self):
+        return Ports(clock=self, signals=self, fleet=Pods(self), actuator=self, journal=self.recorder)
+
+    def now_s(self):
+        return 100.0
+
+    def read(self, after_s, until_s, fleet):
+        self.reads.append(after_s)
+        return Signals((Scrape(98.0, received=1.0),), self.problems)
+
+    def apply(self, actions):
+        for action in actions:
+            if isinstance(action, Scale):
+                self.replicas = action.replicas
+        return tuple(Outcome(action, done=True) for action in actions)
+
+
+class Pods:
+    def __init__(self, world):
+        self.world = world
+
+    def read(self):
+        if self.world.replicas is None:
+            return Missing(Cause.ABSENT, "gone")
+        return Fleet(self.world.replicas, (Pod("p", Phase.SERVING, 0.0, 0.0),))
+
+
+@pytest.fixture
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def metrics(registry):
+    return Metrics(registry)
+
+
+def runner(world, metrics, policy, leading=lambda: True, monotonic=lambda: 0.0):
+    return Runner(Target("voice/tts", policy, Rails(1, 10)), world.ports, leading, metrics, monotonic)
+
+
+def test_without_leading_nothing_is_read_and_nothing_decided(metrics):
+    world, policy = World(metrics), Wish()
+    runner(world, metrics, policy, leading=lambda: False).run()
+    assert (world.reads, policy.memories) == ([], [])
+
+
+def test_memory_goes_from_tick_to_tick(metrics):
+    world, policy = World(metrics), Wish()
+    ours = runner(world, metrics, policy)
+    ours.run()
+    ours.run()
+    assert policy.memories == [0, 1]
+    assert world.reads == [40.0, 98.0]
+
+
+def test_who_begins_to_lead_again_reads_the_past_anew(metrics):
+    world, policy = World(metrics), Wish()
+    leads = iter([True, False, True])
+    ours = runner(world, metrics, policy, leading=lambda: next(leads))
+    for _ in range(3):
+        ours.run()
+    assert world.reads == [40.0, 40.0]
+    assert policy.memories == [0, 0]
+
+
+def test_an_error_ends_a_tick_and_not_the_target(metrics, registry):
+    world, policy = World(metrics), Wish(None)
+    ours = runner(world, metrics, policy)
+    with capture_logs() as logs:
+        ours.run()
+    assert [(line["event"], line["target"], line["log_level"]) for line in logs] == [
+        ("tick failed", "voice/tts", "error")
+    ]
+    assert registry.get_sample_value("speech_autoscaler_tick_failures_total", {"target": "voice/tts"}) == 1
+    policy.wish = 3
+    ours.run()
+    assert world.replicas == 3
+
+
+def test_how_long_ago_the_last_tick_ended(metrics):
+    now = [10.0]
+    ours = runner(World(metrics), metrics, Wish(), monotonic=lambda: now[0])
+    now[0] = 25.0
+    assert ours.behind_s() == 15.0
+    ours.run()
+    assert ours.behind_s() == 0.0
+
+
+def test_a_line_is_said_for_a_change_and_not_for_every_tick(metrics):
+    world, policy = World(metrics), Wish()
+    ours = runner(world, metrics, policy)
+    with capture_logs() as logs:
+        for policy.wish in (2, 2, 3, 3):
+            ours.run()
+        world.replicas = None
+        ours.run()
+        ours.run()
+    assert [line["event"] for line in logs] == [
+        "2 serving, ruled by wish: told so",
+        "3 serving, ruled by wish: told so",
+        "nothing decided: absent: gone",
+    ]
+    assert [line["written"] for line in logs] == [[], ["scale: done"], []]
+
+
+@pytest.mark.parametrize(
+    ("metric", "labels", "value"),
+    [
+        ("desired_replicas", {"kind": "serving"}, 3),
+        ("replicas", {"state": "serving"}, 1),
+        ("decisions_total", {"ruled_by": "wish"}, 2),
+        ("writes_total", {"kind": "scale", "result": "done"}, 1),
+        ("signal_problems_total", {"cause": "stale"}, 2),
+        ("data_age_seconds", {}, 2.0),
+    ],
+)
+def test_metrics_of_two_ticks(metrics, registry, metric, labels, value):
+    world = World(metrics, (Problem("received", Missing(Cause.STALE, "old")),))
+    ours = runner(world, metrics, Wish(3))
+    ours.run()
+    ours.run()
+    name = f"speech_autoscaler_{metric}"
+    assert registry.get_sample_value(name, {"target": "voice/tts"} | labels) == value
