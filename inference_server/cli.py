@@ -14,6 +14,7 @@ from inference_server.errors import InvalidOption
 if TYPE_CHECKING:
     from inference_server.access.rate import RateLimiter
     from inference_server.access.tokens import Verifier
+    from inference_server.storage.sources import Sources
 
 app = typer.Typer(
     name="inference-server",
@@ -56,6 +57,8 @@ def serve(  # noqa: PLR0917 typer calls it by name
     hang_after_s: Annotated[float, typer.Option(help="A longer batch fails /healthz.", min=0.001)] = 120.0,
     max_connection_requests: Annotated[int, typer.Option(help="Then the connection is closed.", min=1)] = 100,
     max_connection_age_s: Annotated[float, typer.Option(help="Then the connection is closed.", min=0)] = 60.0,
+    allow_url: Annotated[list[str] | None, typer.Option(help="https://HOST[:PORT] that sound is fetched from.")] = None,
+    store: Annotated[str | None, typer.Option(help="file:///FOLDER or s3://HOST[:PORT]/BUCKET.")] = None,
     drain_delay_s: Annotated[float, typer.Option(help="After SIGTERM go on accepting for so long.", min=0)] = 3.0,
     access: Annotated[Path | None, typer.Option(help="YAML: whose tokens are taken.")] = None,
     drain_timeout_s: Annotated[float, typer.Option(help="Then finish within this time.", min=1)] = 60.0,
@@ -81,8 +84,9 @@ def serve(  # noqa: PLR0917 typer calls it by name
         made,
         metrics,
         lifecycle,
-        AdmissionLimits(max_in_flight, max_wait_s),
-        RequestLimits(deadline_s=deadline_s, hang_after_s=hang_after_s),
+        admission=AdmissionLimits(max_in_flight, max_wait_s),
+        limits=RequestLimits(deadline_s=deadline_s, hang_after_s=hang_after_s),
+        sources=_sources(allow_url or [], store),
     )
     if metrics_port is not None:
         start_http_server(metrics_port, host, metrics.registry)
@@ -92,6 +96,20 @@ def serve(  # noqa: PLR0917 typer calls it by name
     sys.stdout.flush()
     limits = ConnectionLimits(max_connection_requests, max_connection_age_s)
     raise typer.Exit(run(http, service, listener, limits, DrainLimits(drain_delay_s, drain_timeout_s)))
+
+
+def _sources(allowed: list[str], store: str | None) -> Sources | None:
+    if not allowed and store is None:
+        return None
+    from inference_server.storage.fetch import AllowedHost, Fetcher
+    from inference_server.storage.objects import open_store
+    from inference_server.storage.sources import Sources
+
+    try:
+        hosts = [AllowedHost.parse(text) for text in allowed]
+    except ValueError as error:
+        raise InvalidOption(f"--allow-url {error}") from error
+    return Sources(Fetcher(hosts), open_store(store) if store else None)
 
 
 def _read_access(path: Path | None) -> tuple[Verifier, RateLimiter | None] | None:

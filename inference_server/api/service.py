@@ -6,13 +6,16 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from inference_server import __version__
 from inference_server.engines.engine import Engine, Piece
 from inference_server.serving.lifecycle import Lifecycle
 from inference_server.serving.scheduler import AdmissionLimits, Scheduler
 from inference_server.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from inference_server.storage.sources import Sources
 
 logger = logging.getLogger(__name__)
 
@@ -36,20 +39,23 @@ class RequestLimits:
 
 
 class Service(Generic[P, R]):
-    """One model, ready to be offered."""
+    """One model, ready to be offered. Without `sources`, no request may name sound elsewhere."""
 
     def __init__(
         self,
         engine: Engine[P, R],
         metrics: Metrics,
         lifecycle: Lifecycle,
+        *,
         admission: AdmissionLimits | None = None,
         limits: RequestLimits | None = None,
+        sources: Sources | None = None,
     ) -> None:
         self.engine = engine
         self.metrics = metrics
         self.lifecycle = lifecycle
         self.limits = limits or RequestLimits()
+        self.sources = sources
         self.scheduler: Scheduler[P, R] = Scheduler(engine, admission or AdmissionLimits(), metrics)
         build = {"version": __version__, "model": engine.model, "device": engine.device}
         metrics.watch(lifecycle, self.scheduler.load, build)

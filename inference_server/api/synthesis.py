@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from inference_server.api.admission import attending, place_of
 from inference_server.api.models import check_model
 from inference_server.api.service import Service
 from inference_server.audio.decode import AudioLimits, decode
 from inference_server.audio.encode import MEDIA_TYPES, Encoder, Format, encode_whole, make_encoder
-from inference_server.audio.samples import Pcm, Samples
+from inference_server.audio.samples import Pcm
 from inference_server.engines.synthesis import Sentence, SpeechSynthesizer, Wish
 from inference_server.errors import bad_request
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SPEECH = "/v1/audio/speech"
 _WORKERS = 2
-_REFERENCE_BASE64_CHARACTERS = 8 << 20
+_REFERENCE_BASE64 = 8 << 20
 _REFERENCE_LIMITS = AudioLimits(min_s=0.1, max_s=30.0)
 
 
@@ -41,7 +41,7 @@ class CustomVoice(BaseModel):
 
 
 class SpeechRequest(BaseModel):
-    """OpenAI's request, with upstream's `prompt` and reference audio beside it."""
+    """OpenAI's request, with upstream's `prompt`, and 3 to 10 s of sound to speak like."""
 
     model_config = ConfigDict(extra="forbid")
     input: str
@@ -52,10 +52,14 @@ class SpeechRequest(BaseModel):
     speed: Annotated[float, Field(ge=0.25, le=4.0, allow_inf_nan=False)] = 1.0
     stream_format: Literal["audio"] = "audio"
     language: Annotated[str, Field(description="upstream's field; the language is told from the text")] = ""
-    reference_audio: Annotated[
-        str | None,
-        Field(max_length=_REFERENCE_BASE64_CHARACTERS, description="3 to 10 s of sound to speak like, base64"),
-    ] = None
+    reference_audio: Annotated[str | None, Field(max_length=_REFERENCE_BASE64, description="base64")] = None
+    reference_url: Annotated[str | None, Field(max_length=2048, description="https://…, or store:KEY")] = None
+
+    @model_validator(mode="after")
+    def _one_reference(self) -> SpeechRequest:
+        if self.reference_audio is not None and self.reference_url is not None:
+            raise ValueError("either reference_audio or reference_url, not both")
+        return self
 
 
 class Voices(BaseModel):
@@ -69,10 +73,14 @@ def synthesis_routes(service: Service[Sentence, Pcm], engine: SpeechSynthesizer)
     router = APIRouter(tags=["synthesis"])
     workers = ThreadPoolExecutor(_WORKERS, "text-and-sound")
 
-    def plan(wish: SpeechRequest) -> Sequence[Sentence]:
+    def plan(wish: SpeechRequest, reference_bytes: bytes | None) -> Sequence[Sentence]:
         begun_s = time.perf_counter()
         voice = wish.voice if isinstance(wish.voice, str) else wish.voice.id
-        reference = None if wish.reference_audio is None else _decode_reference(wish.reference_audio, engine)
+        reference = (
+            None
+            if reference_bytes is None
+            else decode(io.BytesIO(reference_bytes), engine.reference_rate_hz, _REFERENCE_LIMITS)
+        )
         named = voice or next(iter(engine.voices), "")
         sentences = engine.plan(Wish(wish.input, named, wish.prompt, wish.speed, reference))
         service.metrics.phase("decode", time.perf_counter() - begun_s)
@@ -85,8 +93,9 @@ def synthesis_routes(service: Service[Sentence, Pcm], engine: SpeechSynthesizer)
         """Speak a text. The first sentence is sent while the others are still computed."""
         check_model(wish.model, engine.model)
         place: Place[Sentence, Pcm] = place_of(request)
+        reference = await _reference(wish, service)
         async with attending(request, service.limits.deadline_s) as wait:
-            sentences = await wait(workers.submit(plan, wish))
+            sentences = await wait(workers.submit(plan, wish, reference))
             service.metrics.input_characters(len(wish.input))
             first, *rest = place.submit(sentences)
             sound = await wait(first)
@@ -124,9 +133,14 @@ async def _stream(
         yield end
 
 
-def _decode_reference(encoded: str, engine: SpeechSynthesizer) -> Samples:
+async def _reference(wish: SpeechRequest, service: Service[Sentence, Pcm]) -> bytes | None:
+    if wish.reference_url is not None:
+        if service.sources is None:
+            raise bad_request("this server fetches nothing", param="reference_url", code="url_refused")
+        return await service.sources.get(wish.reference_url)
+    if wish.reference_audio is None:
+        return None
     try:
-        data = base64.b64decode(encoded, validate=True)
+        return base64.b64decode(wish.reference_audio, validate=True)
     except binascii.Error as error:
         raise bad_request("reference_audio must be base64", param="reference_audio") from error
-    return decode(io.BytesIO(data), engine.reference_rate_hz, _REFERENCE_LIMITS)

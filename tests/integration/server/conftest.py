@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -123,3 +125,54 @@ def emotivoice_server() -> Iterator[ServerProcess]:
         server = processes.start("--engine", "emotivoice", "-o", f"model={MODELS / 'emotivoice-tiny'}")
         server.wait_ready(120)
         yield server
+
+
+SHARED = Path(os.environ.get("SPEECH_SHARED", Path(__file__).parents[4] / "shared")) / "servers"
+
+
+def unpacked(name: str) -> Path:
+    """The folder of one of the servers that no package brings; skips where they are not."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no {SHARED}: set SPEECH_SHARED")
+    ran = subprocess.run([SHARED / "unpack", name], capture_output=True, text=True, check=True, timeout=120)
+    return Path(ran.stdout.strip())
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_open(port: int, process: subprocess.Popen, within_s: float = 60.0) -> None:
+    """Until somebody listens."""
+    until_s = time.monotonic() + within_s
+    while time.monotonic() < until_s:
+        assert process.poll() is None, f"ended with {process.returncode}"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody listens on port {port}")
+
+
+@pytest.fixture
+def s3_bucket(tmp_path, monkeypatch) -> Iterator[str]:
+    """The URL of an empty bucket in a real S3 server; its credentials stand in the environment."""
+    from minio import Minio
+
+    port = free_port()
+    (tmp_path / "s3").mkdir()
+    environment = {**os.environ, "ROOT_ACCESS_KEY": "tester", "ROOT_SECRET_KEY": "tester-secret"}
+    command = [unpacked("s3") / "bin" / "versitygw", "--port", f"127.0.0.1:{port}", "posix", tmp_path / "s3"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_open(port, process)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "tester-secret")
+        client = Minio(f"127.0.0.1:{port}", "tester", "tester-secret", secure=False, region="us-east-1")
+        client.make_bucket("results")
+        yield f"s3://127.0.0.1:{port}/results?tls=false"
+    finally:
+        process.terminate()
+        process.wait(30)

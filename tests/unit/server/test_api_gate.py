@@ -36,8 +36,8 @@ def service(engine=None, admission=None, **limits) -> Service:
         engine or Sleeper(SleeperSettings(service_s=0.001)),
         Metrics("tts", [0.8]),
         Lifecycle(0.0),
-        admission,
-        RequestLimits(**limits),
+        admission=admission,
+        limits=RequestLimits(**limits),
     )
 
 

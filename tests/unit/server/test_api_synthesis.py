@@ -18,6 +18,9 @@ from inference_server.engines.engine import BatchLimits
 from inference_server.engines.synthesis import Sentence
 from inference_server.errors import bad_request
 from inference_server.serving.lifecycle import Lifecycle
+from inference_server.storage.fetch import Fetcher
+from inference_server.storage.objects import FolderStore
+from inference_server.storage.sources import Sources
 from inference_server.telemetry.metrics import Metrics
 
 RATE_HZ = 16_000
@@ -181,6 +184,29 @@ async def test_without_a_voice_the_first_speaks(speaker) -> None:
     assert engine.wishes[0].voice == "first"
 
 
+async def test_a_reference_may_come_from_the_store(tmp_path) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.tile(LOUD, 3), RATE_HZ, format="FLAC")
+    store = FolderStore(tmp_path)
+    store.put("voices/alice.flac", file.getvalue(), "audio/flac")
+    engine = Speaker()
+    service = Service(engine, Metrics("tts", [0.8]), Lifecycle(0.0), sources=Sources(Fetcher([]), store))
+    service.load()
+    async with client(service) as http:
+
+        async def status(reference_url: str) -> tuple[int, str | None]:
+            answer = await http.post(
+                "/v1/audio/speech", json={"input": "one", "response_format": "wav", "reference_url": reference_url}
+            )
+            return answer.status_code, answer.json()["error"]["code"] if answer.status_code != 200 else None
+
+        assert await status("store:voices/alice.flac") == (200, None)
+        assert await status("store:voices/bob.flac") == (400, "object_not_found")
+        assert await status("store:../../etc/passwd") == (400, "object_refused")
+        assert await status("https://example.org/a.wav") == (400, "url_refused")
+    assert engine.wishes[0].reference.size == 3 * RATE_HZ
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [
@@ -194,6 +220,7 @@ async def test_without_a_voice_the_first_speaks(speaker) -> None:
         pytest.param({"input": "a", "colour": "red"}, "colour", id="unknown field"),
         pytest.param({"input": "a", "reference_audio": "%%%"}, "reference_audio", id="no base64"),
         pytest.param({"input": "a", "reference_audio": "AAAA"}, "file", id="no sound"),
+        pytest.param({"input": "a", "reference_url": "https://a.org/"}, "reference_url", id="a URL, none is allowed"),
     ],
 )
 async def test_bad_input_is_refused_and_named(speaker, body, param) -> None:
