@@ -84,6 +84,8 @@ def believe(series: Iterable[Series], scope: Scope, now_s: float, ahead_s: float
 
 def _rivals(group: Sequence[Series]) -> str:
     """In which label two origins differ that speak at the same time; empty where there is one origin at a time."""
+    if len(group) == 1:
+        return ""
     spans: dict[tuple[str, ...], tuple[float, float]] = {}
     for each in group:
         if not each.samples:

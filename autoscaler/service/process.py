@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor as Fits
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +24,7 @@ from autoscaler.prometheus.client import Prometheus
 from autoscaler.service.endpoint import Endpoint
 from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
+from autoscaler.service.trainer import BackgroundTrainer
 from autoscaler.service.wiring import REQUEST_S, Job, SystemClock, access_of, signals_of
 
 WORKERS = 10
@@ -73,6 +75,7 @@ class Controller:
         self._elector = _elector(api, candidacy) if candidacy else None
         self._metrics.leader.set_function(lambda: float(self._may_tick() and self._elector is not None))
         self._namespaces = {name: WatchedNamespace(api, name) for name in sorted({job.namespace for job in jobs})}
+        self._fits = Fits(max_workers=1, thread_name_prefix="fit")
         self._runners = [self._runner(job) for job in jobs]
         self._endpoint = Endpoint(*listen, registry, {"/healthz": self.unhealthy, "/readyz": self.unready})
         self._scheduler = BackgroundScheduler(
@@ -103,6 +106,7 @@ class Controller:
     def stop(self) -> None:
         """End: no new tick begins, the lease is given back, nothing is relabelled."""
         self._scheduler.shutdown(wait=False)
+        self._fits.shutdown(wait=False, cancel_futures=True)
         if self._elector:
             self._elector.stop(STOP_S)
         for namespace in self._namespaces.values():
@@ -140,6 +144,7 @@ class Controller:
                 fleet=WatchedFleet(self._namespaces[job.namespace], job.deployment),
                 actuator=ClusterActuator(self._api, job.namespace, job.deployment, self._forbidden, REQUEST_S),
                 journal=self._recorder,
+                trainer=BackgroundTrainer(self._fits, job.target.name),
             )
 
         return Runner(job.target, ports, self._may_tick, self._metrics)

@@ -1,0 +1,80 @@
+"""Fits run beside the loop: one at a time, the latest wish next, a failed one gives nothing."""
+
+from concurrent.futures import Executor, Future
+
+from structlog.testing import capture_logs
+
+from autoscaler.model import Fit, Fitted
+from autoscaler.service.trainer import BackgroundTrainer
+
+
+class ByHand(Executor):
+    """Runs a job when the test says so."""
+
+    def __init__(self):
+        self.jobs = []
+
+    def submit(self, job):
+        future = Future()
+        self.jobs.append((job, future))
+        return future
+
+    def run(self):
+        job, future = self.jobs.pop(0)
+        try:
+            future.set_result(job())
+        except ValueError as error:
+            future.set_exception(error)
+
+
+def fit(name):
+    return Fit(lambda: Fitted(name, name))
+
+
+def trainer():
+    executor = ByHand()
+    return executor, BackgroundTrainer(executor, "voice/tts")
+
+
+def test_a_model_is_handed_over_once_when_it_is_finished():
+    executor, ours = trainer()
+    ours.submit(fit("first"))
+    assert ours.finished() is None
+    executor.run()
+    assert ours.finished().digest == "first"
+    assert ours.finished() is None
+
+
+def test_while_a_job_runs_only_the_latest_wish_waits():
+    executor, ours = trainer()
+    for name in ("first", "second", "third"):
+        ours.submit(fit(name))
+    assert len(executor.jobs) == 1
+    executor.run()
+    assert ours.finished().digest == "first"
+    executor.run()
+    assert ours.finished().digest == "third"
+    assert executor.jobs == []
+
+
+def test_too_little_to_learn_from_gives_nothing():
+    executor, ours = trainer()
+    ours.submit(Fit(lambda: None))
+    executor.run()
+    assert ours.finished() is None
+
+
+def test_a_fit_that_fails_is_said_and_the_next_one_runs():
+    executor, ours = trainer()
+
+    def broken():
+        raise ValueError("singular")
+
+    ours.submit(Fit(broken))
+    ours.submit(fit("second"))
+    executor.run()
+    with capture_logs() as logs:
+        assert ours.finished() is None
+    assert [(line["event"], line["target"]) for line in logs] == [("fit failed, the last model stays", "voice/tts")]
+    executor.run()
+    assert ours.finished().digest == "second"
