@@ -20,7 +20,7 @@ from autoscaler.model import InvalidInput
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
-MAX_VALUES = 50_000
+MAX_VALUES = 20_000
 """Values after aliases are expanded."""
 
 Scalar = str | int | float | bool | None
@@ -91,7 +91,7 @@ class Document:
 
 def dotted(route: Route) -> str:
     """The usual notation: `spec.metrics[0].type`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in route)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_short(part)}" for part in route)
     return text.removeprefix(".")
 
 
@@ -103,6 +103,10 @@ def shown(value: Value) -> str:
         return "a mapping" if isinstance(value, dict) else "a list"
     bare = isinstance(value, str) and isinstance(plain(value), str)
     text = _PASSWORD.sub(r"\1:…@", str(value) if bare else json.dumps(value))
+    return _short(text)
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
@@ -232,7 +236,7 @@ class _Reader:
     def _visit(self, node: yaml.Node, depth: int) -> None:
         self.visited += 1
         if self.visited > MAX_VALUES or depth > MAX_DEPTH:
-            text = f"its aliases expand to more than {MAX_VALUES} values or {MAX_DEPTH} levels"
+            text = f"more than {MAX_VALUES} values or {MAX_DEPTH} levels, aliases expanded"
             raise InvalidInput(str(Problem(self.name, _place(node), "", text)))
 
     def mapping(self, node: yaml.MappingNode, route: Route) -> dict[str, Value]:
@@ -263,7 +267,9 @@ class _Reader:
             return "?"
         value = self._scalar(node, (*route, node.value))
         if not isinstance(value, str):
-            self._note((*route, node.value), node, f"{node.value} as a key — keys are names; quote it if it is meant")
+            self._note(
+                (*route, node.value), node, f"{_short(node.value)} as a key — keys are names; quote it if it is meant"
+            )
             return str(node.value)
         return value
 
@@ -276,7 +282,7 @@ class _Reader:
             return text
         ambiguous = next((why for pattern, why in _AMBIGUOUS if pattern.fullmatch(text)), None)
         if ambiguous is not None:
-            self._note(route, node, f"{text[:60]} — {ambiguous}")
+            self._note(route, node, f"{_short(text)} — {ambiguous}")
             return text
         return plain(text)
 

@@ -51,7 +51,7 @@ def from_hpa(document: Document) -> Import:
 
     Defaults of the API are filled in: minReplicas 1, and CPU at 80 % where no metric is given.
     """
-    manifest = Plain(document.data)
+    manifest = Plain(_stated(document.data))
     spec = _mapping(manifest.at("spec"))
     replicas: Mapped = {"min": spec.get("minReplicas", 1)} | _renamed(spec, {"maxReplicas": "max"})
     rule: Mapped = {"type": "hpa", "metrics": [_CPU_80], **{key: spec[key] for key in _HPA_RULE if key in spec}}
@@ -79,7 +79,7 @@ def from_scaled_object(document: Document) -> Import:
     Defaults of the API are filled in: minReplicaCount 0, maxReplicaCount 100. Settings of a trigger that are not
     known here are named and left out, as KEDA itself passes over what it does not know.
     """
-    manifest = Plain(document.data)
+    manifest = Plain(_stated(document.data))
     spec = _mapping(manifest.at("spec"))
     replicas: Mapped = {"min": spec.get("minReplicaCount", 0), "max": spec.get("maxReplicaCount", 100)}
     rule: Mapped = {"type": "keda", **{key: spec[key] for key in _KEDA_RULE if key in spec}}
@@ -98,6 +98,13 @@ def from_scaled_object(document: Document) -> Import:
     seen = document.rearranged(_policy_file(manifest, policy), origins)
     found = (_target_gap(manifest), *left_out)
     return Import(seen, tuple(_strangers(manifest, _KEDA_KEYS)), tuple(gap for gap in found if gap))
+
+
+def _stated(value: Value) -> Value:
+    """Without keys that are null: to Kubernetes they are not there."""
+    if isinstance(value, dict):
+        return {key: _stated(inner) for key, inner in value.items() if inner is not None}
+    return [_stated(item) for item in value] if isinstance(value, list) else value
 
 
 def _mapping(value: Value) -> Mapped:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +14,9 @@ from autoscaler.model import InvalidInput
 from autoscaler.spec.base import keys_of, model_at
 from autoscaler.spec.document import Document, Problem, Route, Value, shown
 from autoscaler.spec.rules import Clash
+
+MOST_LINES = 200
+"""Problems of one file that are told; nobody reads more."""
 
 File = TypeVar("File", bound=BaseModel)
 
@@ -44,29 +48,37 @@ def validated(document: Document, schema: type[File], clashes: Iterable[Clash]) 
     Raises:
         InvalidInput: one line for each problem, in the order of the file.
     """
-    problems = {document.source(route): problem for route, problem in document.problems.items()}
-    for route in _empty(document):
+    problems = dict(document.problems)
+    for route in _empty(document.data.get("spec", ABSENT), ("spec",)):
         problems.setdefault(route, document.problem(route, "empty — give a value, or leave the key out"))
     file: File | None = None
     try:
         file = schema.model_validate(document.data)
     except ValidationError as error:
-        for details in error.errors(include_url=False):
+        for details in islice(error.errors(include_url=False), MOST_LINES * 2):
             _note(details, document, schema, problems)
     for clash in clashes:
         source, other = document.source(clash.route), document.source(clash.against)
         if not any(field[: len(route)] == route for route in problems for field in (source, other)):
             problems[source] = document.problem(clash.route, clash.text, at_key=clash.at_key)
     if problems or file is None:
-        raise InvalidInput(*map(str, sorted(problems.values())))
+        raise InvalidInput(*_told(sorted(problems.values())))
     return file
 
 
-def _empty(document: Document) -> Iterator[Route]:
-    """Keys of the spec without a value; elsewhere Kubernetes writes them itself."""
-    for route in document.values:
-        if route[:1] == ("spec",) and _at(document.data, route) is None:
-            yield route
+def _told(problems: list[Problem]) -> Iterator[str]:
+    yield from map(str, problems[:MOST_LINES])
+    if len(problems) > MOST_LINES:
+        yield f"{problems[0].file}: and at least {len(problems) - MOST_LINES} more"
+
+
+def _empty(value: Value, route: Route) -> Iterator[Route]:
+    """Keys without a value."""
+    if value is None:
+        yield route
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from _empty(inner, (*route, key))
 
 
 def _note(details: ErrorDetails, document: Document, schema: type[BaseModel], problems: dict[Route, Problem]) -> None:

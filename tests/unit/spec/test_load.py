@@ -160,7 +160,7 @@ def routes(value, route=()):
 
 
 @pytest.mark.parametrize("kind", ["policy", "hpa", "scaled_object", *shipped_policies()])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_file_with_anything_anywhere_is_used_or_refused(kind, data, request, tmp_path):
     text = shipped_policies()[kind].read_text() if kind in shipped_policies() else request.getfixturevalue(kind)

@@ -107,6 +107,12 @@ def test_problems_of_an_hpa_stand_where_they_are_in_the_manifest(problems, hpa, 
     assert problems(hpa.replace(good, bad, 1)) == [f"my.yaml:{problem}"]
 
 
+def test_to_kubernetes_null_is_absent(write, hpa):
+    policy = find_policy(str(write(hpa.replace("minReplicas: 2", "minReplicas: null"))))
+    assert policy.spec.replicas is not None
+    assert policy.spec.replicas.min == 1
+
+
 def test_an_hpa_at_zero_is_taken_to_have_the_gate(write, hpa):
     policy = find_policy(str(write(hpa.replace("minReplicas: 2", "minReplicas: 0"))))
     assert "my.yaml:13:16 spec.minReplicas: 0 is taken to mean that the gate HPAScaleToZero is on" in named(
