@@ -16,6 +16,7 @@ from kubernetes import client
 from prometheus_client import CollectorRegistry
 
 from autoscaler.cluster.actuator import ClusterActuator
+from autoscaler.cluster.events import Announcer
 from autoscaler.cluster.lease import ClusterLease, Election, Elector, Timing, wall_clock
 from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
 from autoscaler.loop import Ports
@@ -70,9 +71,10 @@ class Controller:
     ) -> None:
         registry = CollectorRegistry()
         self._metrics = Metrics(registry)
-        self._recorder = Recorder(self._metrics, log)
         self._api = api
         self._elector = _elector(api, candidacy) if candidacy else None
+        self._announcer = Announcer(api, candidacy.identity if candidacy else "", self._forbidden, REQUEST_S)
+        self._recorder = Recorder(self._metrics, [self._announcer, *([log] if log else [])])
         self._metrics.leader.set_function(lambda: float(self._may_tick() and self._elector is not None))
         self._namespaces = {name: WatchedNamespace(api, name) for name in sorted({job.namespace for job in jobs})}
         self._fits = Fits(max_workers=1, thread_name_prefix="fit")
@@ -94,6 +96,7 @@ class Controller:
         self._endpoint.start()
         for namespace in self._namespaces.values():
             namespace.start()
+        self._announcer.start()
         if self._elector:
             self._elector.start()
         for index, runner in enumerate(self._runners):

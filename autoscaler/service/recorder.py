@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -74,12 +75,12 @@ class Recorder:
 
     Args:
         metrics: where ticks are counted.
-        log: the decision log; None keeps none.
+        others: who else is told of every tick, such as the decision log.
     """
 
-    def __init__(self, metrics: Metrics, log: Journal | None) -> None:
+    def __init__(self, metrics: Metrics, others: Sequence[Journal] = ()) -> None:
         self._metrics = metrics
-        self._log = log
+        self._others = others
         self._lock = threading.Lock()
         self._said: dict[str, tuple[object, ...]] = {}
 
@@ -87,8 +88,8 @@ class Recorder:
         """See `Journal`."""
         with self._lock:
             self._metrics.count(tick)
-            if self._log is not None:
-                self._log.append(tick)
+            for other in self._others:
+                other.append(tick)
             said = _gist(tick)
             changed = self._said.get(tick.target) != said
             self._said[tick.target] = said

@@ -79,6 +79,12 @@ def wants(namespace, replicas):
     return f'speech_autoscaler_desired_replicas{{kind="serving",target="{namespace}/tts"}} {replicas}.0'
 
 
+def events(cluster, namespace, reason):
+    """As `kubectl describe` reads them."""
+    found = cluster.core.list_namespaced_event(namespace).items
+    return [each for each in found if each.reporting_component == "speech-autoscaler" and each.reason == reason]
+
+
 def holder(cluster, namespace):
     try:
         lease = client.CoordinationV1Api(cluster.api).read_namespaced_lease("speech-autoscaler", namespace)
@@ -97,6 +103,10 @@ def test_two_targets_are_sized_by_one_process_that_ends_in_time(
         carry(pods, tts, 0.95)
         wait_for("tts to grow: ceil(2 x 0.95 / 0.7)", lambda: tts.read().spec.replicas == 3)
         assert asr.read().spec.replicas == 2
+        told = wait_for("an Event of it", lambda: events(cluster, namespace, "Scaled"))
+        assert [(each.involved_object.name, each.message.partition(",")[0]) for each in told] == [
+            ("tts", "2 → 3 replicas")
+        ]
         assert ours.get("/healthz") == (200, "ok\n")
         assert ours.get("/readyz") == (200, "ok\n")
         assert ours.get("/elsewhere")[0] == 404
@@ -158,6 +168,7 @@ def test_a_dry_run_takes_no_lease_and_writes_nothing(
         wait_for("it to want 3", lambda: wants(namespace, 3) in ours.get("/metrics")[1])
     assert tts.read().spec.replicas == 2
     assert holder(cluster, namespace) is None
+    assert events(cluster, namespace, "Scaled") == []
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class World:
     """All ports in one."""
 
     def __init__(self, metrics, problems=()):
-        self.recorder = Recorder(metrics, None)
+        self.recorder = Recorder(metrics)
         self.problems = problems
         self.reads = []
         self.replicas = 2

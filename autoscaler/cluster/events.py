@@ -1,0 +1,145 @@
+"""Kubernetes Events on the Deployment: what `kubectl describe` shows of a decision.
+
+Reasons are constant, and an Event is made when something changes, not at every tick.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+from kubernetes import client
+
+from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
+from autoscaler.cluster.lease import wall_clock
+from autoscaler.model import Decision, Observation, Scale, Tick, Unreachable
+
+SCALED = "Scaled"
+SCALE_FAILED = "ScaleFailed"
+SIGNALS_MISSING = "SignalsMissing"
+SIGNALS_BACK = "SignalsBack"
+SCALING_LIMITED = "ScalingLimited"
+STARTS_STUCK = "StartsStuck"
+
+NOTE_CHARACTERS = 1024
+"""The API takes no longer note (events.k8s.io/v1)."""
+WAITING = 1000
+"""Events that wait for the API server; more are dropped, decisions go on."""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One Event to be."""
+
+    kind: Literal["Normal", "Warning"]
+    reason: str
+    text: str
+
+
+def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
+    """What is worth an Event about a tick, given the one before."""
+    if not isinstance(tick.seen, Observation) or tick.decision is None:
+        return
+    yield from _writes(tick, tick.decision)
+    was = before.seen if before is not None and isinstance(before.seen, Observation) else None
+    problems, problems_before = tick.seen.signals.problems, was.signals.problems if was else ()
+    if problems and {each.missing.cause for each in problems} != {each.missing.cause for each in problems_before}:
+        yield Note("Warning", SIGNALS_MISSING, "holding: " + "; ".join(map(str, problems)))
+    if problems_before and not problems:
+        yield Note("Normal", SIGNALS_BACK, "all signals are read again")
+    limited = tick.decision.ruled_by == "bounds"
+    if limited and not (before is not None and before.decision is not None and before.decision.ruled_by == "bounds"):
+        yield Note("Warning", SCALING_LIMITED, _ruling(tick.decision))
+    stuck = sum(pod.stuck for pod in tick.seen.fleet.pods)
+    if stuck > (sum(pod.stuck for pod in was.fleet.pods) if was else 0):
+        yield Note("Warning", STARTS_STUCK, f"{stuck} pods will not become ready by themselves")
+
+
+def _writes(tick: Tick, decision: Decision) -> Iterator[Note]:
+    for outcome in tick.outcomes:
+        if not isinstance(outcome.action, Scale):
+            continue
+        sizes = f"{outcome.action.was} → {outcome.action.replicas} replicas"
+        if outcome.done:
+            yield Note("Normal", SCALED, f"{sizes}, {_ruling(decision)}")
+        else:
+            yield Note("Warning", SCALE_FAILED, f"{sizes}: {outcome.detail}")
+
+
+def _ruling(decision: Decision) -> str:
+    reason = next(step.reason for step in reversed(decision.steps) if step.stage == decision.ruled_by)
+    return f"ruled by {decision.ruled_by}: {reason}"
+
+
+class Announcer:
+    """Journal that makes Events, in a thread of its own: no tick waits for them, and a lost one changes nothing.
+
+    Args:
+        api: a connection.
+        identity: this process, as the Event's reporting instance.
+        forbidden: why nothing may be written; asked before every Event.
+        timeout_s: for one request.
+    """
+
+    def __init__(
+        self, api: client.ApiClient, identity: str, forbidden: Callable[[], str | None], timeout_s: float = 3.0
+    ) -> None:
+        self._api = client.EventsV1Api(api)
+        self._identity = identity
+        self._forbidden = forbidden
+        self._timeout_s = timeout_s
+        self._before: dict[str, Tick] = {}
+        self._waiting: queue.Queue[tuple[str, str, Note]] = queue.Queue(WAITING)
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self.lost = 0
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def append(self, tick: Tick) -> None:
+        """See `Journal`."""
+        for note in notes_of(self._before.get(tick.target), tick):
+            assert isinstance(tick.seen, Observation)  # noqa: S101 — notes are of observations only
+            try:
+                self._waiting.put_nowait((tick.target, tick.seen.fleet.uid, note))
+            except queue.Full:
+                self.lost += 1
+        self._before[tick.target] = tick
+
+    def _run(self) -> None:
+        while True:
+            target, uid, note = self._waiting.get()
+            if self._forbidden() is None:
+                self._send(target, uid, note)
+
+    def _send(self, target: str, uid: str, note: Note) -> None:
+        namespace, _, name = target.partition("/")
+        now = wall_clock()
+        body = {
+            "metadata": {"generateName": f"{name[:40]}-", "namespace": namespace},
+            "eventTime": now,
+            "reportingController": FIELD_MANAGER,
+            "reportingInstance": self._identity[:128],
+            "action": "Scale",
+            "reason": note.reason,
+            "type": note.kind,
+            "note": note.text[:NOTE_CHARACTERS],
+            "regarding": {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "namespace": namespace,
+                "name": name,
+                "uid": uid,
+            },
+        }
+        try:
+            answer(self._api.create_namespaced_event, namespace, body, timeout_s=self._timeout_s)
+        except (RefusedError, Unreachable) as error:
+            self.lost += 1
+            _log.warning("event not written", target=target, reason=note.reason, error=str(error))

@@ -1,0 +1,83 @@
+"""Which ticks are worth an Event: changes, not states."""
+
+import pytest
+
+from autoscaler.cluster.events import notes_of
+from autoscaler.model import (
+    Cause,
+    Decision,
+    Fleet,
+    Missing,
+    Observation,
+    Outcome,
+    Phase,
+    Pod,
+    Problem,
+    Scale,
+    Signals,
+    Step,
+    Tick,
+)
+
+STALE = Problem("received", Missing(Cause.STALE, "75 s old"))
+DOWN = Problem("received", Missing(Cause.UNREACHABLE, "refused"))
+
+
+def tick(*, problems=(), ruled_by="hpa", outcomes=(), stuck=0):
+    pods = tuple(Pod(f"p{i}", Phase.STARTING, 0.0, stuck=True) for i in range(stuck))
+    seen = Observation(100.0, Signals((), tuple(problems)), Fleet(2, pods))
+    decision = Decision(100.0, 2, 0, (Step(ruled_by, 2, 0, "because"),), ruled_by)
+    return Tick("voice/tts", seen, decision, tuple(outcomes))
+
+
+GROWN = Outcome(Scale(4, 2, "1"), done=True)
+REFUSED = Outcome(Scale(4, 2, "1"), done=False, detail="403: not yours")
+UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "notes"),
+    [
+        pytest.param(None, tick(), [], id="nothing happened"),
+        pytest.param(
+            None, tick(outcomes=[GROWN]), [("Normal", "Scaled", "2 → 4 replicas, ruled by hpa: because")], id="scaled"
+        ),
+        pytest.param(
+            None, tick(outcomes=[REFUSED]), [("Warning", "ScaleFailed", "2 → 4 replicas: 403: not yours")], id="refused"
+        ),
+        pytest.param(
+            tick(),
+            tick(problems=[STALE]),
+            [("Warning", "SignalsMissing", "holding: received stale: 75 s old")],
+            id="data went stale",
+        ),
+        pytest.param(tick(problems=[STALE]), tick(problems=[STALE]), [], id="still stale: said once"),
+        pytest.param(
+            tick(problems=[STALE]),
+            tick(problems=[DOWN]),
+            [("Warning", "SignalsMissing", "holding: received unreachable: refused")],
+            id="missing for another cause",
+        ),
+        pytest.param(
+            tick(problems=[STALE]), tick(), [("Normal", "SignalsBack", "all signals are read again")], id="back"
+        ),
+        pytest.param(
+            tick(),
+            tick(ruled_by="bounds"),
+            [("Warning", "ScalingLimited", "ruled by bounds: because")],
+            id="at the maximum",
+        ),
+        pytest.param(tick(ruled_by="bounds"), tick(ruled_by="bounds"), [], id="still there: said once"),
+        pytest.param(
+            tick(stuck=1),
+            tick(stuck=2),
+            [("Warning", "StartsStuck", "2 pods will not become ready by themselves")],
+            id="one more is stuck",
+        ),
+        pytest.param(tick(stuck=2), tick(stuck=1), [], id="one less is stuck"),
+        pytest.param(tick(), UNREAD, [], id="no Deployment to tell it of"),
+        pytest.param(UNREAD, tick(), [], id="it is back"),
+    ],
+)
+def test_notes(before, now, notes):
+    assert [(note.kind, note.reason, note.text) for note in notes_of(before, now)] == notes
