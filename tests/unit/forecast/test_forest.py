@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesRegressor
 
 from autoscaler.forecast.bins import BINS, CENTRES, bin_of, loads, log_ratio, quantile
-from autoscaler.forecast.forest import MAX_ROWS, Settings, draw, fit
+from autoscaler.forecast.forest import MAX_ROWS, draw, fit
+from autoscaler.forecast.trees import Settings
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,8 @@ def test_a_model_stays_small(lesson):
     random = np.random.default_rng(1)
     features = random.normal(size=(MAX_ROWS, 20))
     forest = fit(features, features[:, :2], np.ones(MAX_ROWS), seed=1, settings=Settings(trees=40))
-    arrays = (forest.feature, forest.threshold, forest.children, forest.first, forest.rows, forest.bins, forest.weights)
+    trees = forest.trees
+    arrays = (trees.feature, trees.threshold, trees.children, forest.first, forest.rows, forest.bins, forest.weights)
     assert sum(array.nbytes for array in arrays) < 3_000_000
 
 
