@@ -16,7 +16,7 @@ import typer
 from autoscaler import __version__
 from autoscaler.cli import exits
 from autoscaler.cli.extras import needs
-from autoscaler.cli.output import STDOUT, check_writable, write
+from autoscaler.cli.output import STDOUT, console, prepare, write
 from autoscaler.model import InvalidInput, Routing
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def compare(
         from simulations.traffic.find import expand, find
         from simulations.workers import Workers
 
-    check_writable(json, report, markdown)
+    prepare(json, report, markdown)
     comparison = Comparison(
         policies=tuple(find_policy(name) for name in split(policies)),
         traces=tuple(find(name) for word in split_traces(traces) for name in expand(word)),
@@ -93,16 +93,14 @@ class Outputs:
 
 
 def _present(comparison: Comparison, store: Store, outputs: Outputs, command: list[str]) -> None:
-    from rich.console import Console
-
     from simulations.compare import closeups, summary
     from simulations.report import records, tables
 
     found = summary(comparison, store)
     if outputs.json != STDOUT:
-        console = Console()
+        screen = console()
         for grid in found.grids:
-            console.print(tables.comparison_table(grid))
+            screen.print(tables.comparison_table(grid))
     if outputs.json is not None:
         write(outputs.json, records.comparison_json(found.figures, found.cells, found.standings))
     if outputs.markdown is not None:
@@ -141,12 +139,12 @@ def _progress() -> Iterator[Tell]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    screen = Console(stderr=True)
+    if not screen.is_terminal:
         yield _lines()
         return
     columns = ("replays", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=screen) as progress:
         task = progress.add_task("replays", total=None)
         yield lambda there, wanted: progress.update(task, completed=there, total=wanted)
 

@@ -5,11 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoscaler.model import InvalidInput
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 STDOUT = Path("-")
+WIDE = 200
+
+
+def console() -> Console:
+    """The standard output for tables: as wide as the terminal, and wide enough where there is none."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDE)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -35,20 +48,24 @@ def write(path: Path, data: bytes) -> None:
         raise InvalidInput(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def check_writable(*paths: Path | None) -> None:
-    """Refuse before the work what could not be written after it.
+def prepare(*paths: Path | None) -> None:
+    """Make the folders of outputs, and refuse before the work what could not be written after it.
 
     Raises:
-        InvalidInput: a folder is missing or closed, or two outputs share one file.
+        InvalidInput: a folder cannot be made or written to, or two outputs share one file.
     """
     wanted = [path for path in paths if path is not None and path != STDOUT]
-    problems = [
-        f"{path}: cannot be written: {'no such folder' if not path.parent.is_dir() else 'no right to write'}"
-        for path in wanted
-        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK)
-    ]
-    problems += [f"{path}: is a folder — name a file" for path in wanted if path.is_dir()]
-    if len(set(wanted)) < len(wanted):
-        problems.append("two outputs are to go to the same file")
+    problems = [problem for path in wanted if (problem := _problem(path))]
+    problems += [f"{path}: named for two outputs" for path, number in Counter(wanted).items() if number > 1]
     if problems:
         raise InvalidInput(*problems)
+
+
+def _problem(path: Path) -> str | None:
+    if path.is_dir():
+        return f"{path}: is a folder — name a file"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{path}: cannot be written: {error.strerror or error}"
+    return None if os.access(path.parent, os.W_OK) else f"{path}: cannot be written: no right to write to its folder"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoscaler.cli.extras import needs
-from autoscaler.cli.output import STDOUT, check_writable, write
+from autoscaler.cli.output import STDOUT, console, prepare, write
 from autoscaler.model import Routing
 
 if TYPE_CHECKING:
@@ -38,14 +38,12 @@ def replay(
     Example: `autoscaler replay --policy hpa --trace burst --workload tts --report burst.html`
     """
     with needs("autoscaler replay", "simulations"):
-        from rich.console import Console
-
         from autoscaler.spec import find_policy, find_workload
         from simulations.replay import Replay, engine_is_compiled, routed, with_reference
         from simulations.report import records, tables, words
         from simulations.traffic.find import find
 
-    check_writable(json, report, journal)
+    prepare(json, report, journal)
     loaded = find_policy(policy)
     served = routed(loaded.serving(find_workload(workload) if workload else None), routing)
     order = Replay(loaded, find(trace), served, seed)
@@ -60,9 +58,9 @@ def replay(
         result = with_reference(result, order.reference())
 
     if json != STDOUT:
-        console = Console()
-        console.print(words.replay_headline(result.figures, served), markup=False, highlight=False, style="bold")
-        console.print(tables.replay_table(result.figures, served))
+        screen = console()
+        screen.print(words.replay_headline(result.figures, served), markup=False, highlight=False, style="bold")
+        screen.print(tables.replay_table(result.figures, served))
     if json is not None:
         write(json, records.replay_json(result.figures))
     if report is not None:

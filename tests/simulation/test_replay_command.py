@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from autoscaler.cli.app import app
 from autoscaler.cli.compare import split, split_traces
-from autoscaler.cli.output import check_writable, write
+from autoscaler.cli.output import prepare, write
 from autoscaler.journal.log import read
 from autoscaler.model import InvalidInput
 
@@ -80,7 +80,8 @@ def test_the_report_is_a_page(tmp_path):
         pytest.param(("--policy", "hpaa"), "did you mean hpa", id="policy"),
         pytest.param(("--trace", "bursts"), "did you mean", id="trace"),
         pytest.param(("--workload", "tss"), "tts", id="workload"),
-        pytest.param(("--json", "nowhere/figures.json"), "no such folder", id="folder of the output"),
+        pytest.param(("--json", "pyproject.toml/figures.json"), "cannot be written", id="folder of the output"),
+        pytest.param(("--json", "tests"), "is a folder", id="a folder as output"),
     ],
 )
 def test_what_cannot_be_is_said_before_the_work(arguments, problem):
@@ -169,6 +170,11 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["figures.json"]
 
 
+def test_folders_of_outputs_are_made(tmp_path):
+    prepare(tmp_path / "new" / "folder" / "figures.json")
+    assert (tmp_path / "new" / "folder").is_dir()
+
+
 def test_two_outputs_never_share_a_file(tmp_path):
-    with pytest.raises(InvalidInput, match="same file"):
-        check_writable(tmp_path / "a", tmp_path / "a")
+    with pytest.raises(InvalidInput, match="named for two outputs"):
+        prepare(tmp_path / "a", tmp_path / "a")
