@@ -1,6 +1,7 @@
 """The vocoder for CPUs: the same network as `vocoder.Vocoder`, with `fast_convolution` in place of its convolutions."""
 
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import leaky_relu
 
 from inference_server.engines.emotivoice.fast_convolution import PlainConvolution, Upsampling, fastest
 from inference_server.engines.emotivoice.vocoder import LAST_SLOPE, SLOPE, ResidualBlock, Vocoder
@@ -19,12 +20,12 @@ class CpuVocoder:
         """`(B, F, mel)` to samples `(B, F * hop)`."""
         x = self._before(mel)
         for upsample, (first, *others) in self._stages:
-            x = upsample(_leaky(x, SLOPE))
+            x = upsample(leaky_relu(x, SLOPE, inplace=True))
             total = first(x)
             for block in others:
                 total += block(x)
             x = total.div_(1 + len(others))
-        return self._after(_leaky(x, LAST_SLOPE)).tanh().squeeze(2)
+        return self._after(leaky_relu(x, LAST_SLOPE, inplace=True)).tanh().squeeze(2)
 
 
 class _Block:
@@ -34,9 +35,6 @@ class _Block:
     def __call__(self, x: Tensor) -> Tensor:
         """Shape stays `(B, L, C)`."""
         for dilated, plain in self._pairs:
-            x = plain(_leaky(dilated(_leaky(x, SLOPE)), SLOPE)).add_(x)
+            inner = leaky_relu(dilated(leaky_relu(x, SLOPE)), SLOPE, inplace=True)
+            x = plain(inner).add_(x)
         return x
-
-
-def _leaky(x: Tensor, slope: float) -> Tensor:
-    return nn.functional.leaky_relu(x, slope)

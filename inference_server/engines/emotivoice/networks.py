@@ -36,7 +36,9 @@ def load_networks(directory: ModelDirectory, config: ModelConfig, device: torch.
     """
     joint = checkpoint.read_tensors(directory.joint_checkpoint, "generator")
     acoustic, vocoder = joint_networks(directory.joint_checkpoint, joint, config, device)
-    return Networks(style=_style_encoder(directory, config, device), acoustic=acoustic, vocoder=vocoder, device=device)
+    found = checkpoint.read_tensors(directory.style_checkpoint, "model")
+    style = style_encoder(directory.style_checkpoint, found, directory.base_bert, config, device)
+    return Networks(style=style, acoustic=acoustic, vocoder=vocoder, device=device)
 
 
 def joint_networks(
@@ -63,24 +65,27 @@ def joint_networks(
     return acoustic.to(device), vocoder.to(device)
 
 
-def _style_encoder(directory: ModelDirectory, config: ModelConfig, device: torch.device) -> StyleEncoder:
+def style_encoder(
+    path: Path, state: Mapping[str, Tensor], base: Path, config: ModelConfig, device: torch.device
+) -> StyleEncoder:
+    """The style encoder from the tensors of a style checkpoint; `path` names them in errors.
+
+    Not strict: heads and `position_ids` lie beside the BERT, and have no part in its output. Names the checkpoint lacks
+    are read from `base`, where that file exists.
+
+    Raises:
+        InvalidModel: every parameter that is missing or has another shape, by name.
+    """
     with torch.device("meta"):
         style = StyleEncoder(config.bert)
-    expected = checkpoint.shapes(style)
-    # Not strict: heads and `position_ids` lie beside the BERT, and have no part in its output.
-    found = checkpoint.read_tensors(directory.style_checkpoint, "model")
-    state = _only(expected, _under(_STYLE + _BERT, found))
-    missing = expected.keys() - state.keys()
-    if missing and directory.base_bert.is_file():
-        base = checkpoint.read_tensors(directory.base_bert, None)
-        state |= _only(missing, _under(_BERT, base))
     prefix = _STYLE + _BERT
-    checkpoint.require(
-        directory.style_checkpoint,
-        {prefix + name: tensor for name, tensor in state.items()},
-        {prefix + name: shape for name, shape in expected.items()},
-    )
-    checkpoint.assign(style, state, device)
+    expected = checkpoint.shapes(style, prefix)
+    found = {name: state[name] for name in expected if name in state}
+    if len(found) < len(expected) and base.is_file():
+        more = {_STYLE + name: tensor for name, tensor in checkpoint.read_tensors(base, None).items()}
+        found = {name: more[name] for name in expected if name in more} | found
+    checkpoint.require(path, found, expected)
+    checkpoint.assign(style, _under(prefix, found), device)
     return style
 
 
@@ -90,10 +95,6 @@ def _under(prefix: str, state: Mapping[str, Tensor], without: str | None = None)
         for name, tensor in state.items()
         if name.startswith(prefix) and not (without and name.startswith(without))
     }
-
-
-def _only(names: Mapping[str, object] | set[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: state[name] for name in names if name in state}
 
 
 def _as_convolved(tensor: Tensor) -> Tensor:

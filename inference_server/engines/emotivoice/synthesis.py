@@ -41,8 +41,9 @@ Pcm = NDArray[np.int16]
 SLOWEST, FASTEST = 0.25, 4.0
 _FULL_SCALE = 32_768.0
 _CHARACTERS_PER_BERT_PIECE = 4
-# A Chinese sentence, an English one, and a word in no dictionary; short and long: every path and every table once.
-_WARM_UP = ("你好。", "The train to platform nine is late, please wait.", "Zxqvy 今天天气真不错，我们去公园走走。" * 2)
+# Chinese, English and a word in no dictionary: every path and every table once. Accelerators choose kernels by length.
+_WARM_UP = ("你好。", "Hi, zxqv.")
+_LONGER_WARM_UP = ("今天天气真不错，我们去公园走走。", "The train to platform nine is late, please wait.")
 
 Phase = Callable[[str], AbstractContextManager[object]]
 
@@ -125,13 +126,13 @@ class Synthesizer:
         self.voices = config.voices
         self.limits = limits or Limits()
         self.device = networks.device
-        self._networks = networks
+        self._acoustic = networks.acoustic
         self._phonemizer = phonemizer
         self._pieces = pieces
         self._speaker_encoder = speaker_encoder
         self._padding = padding_for(networks.device)
         self._vocode = _vocoder_for(networks, self._padding)
-        self._largest_piece = min(self.limits.bert_pieces, config.bert.positions - 2)
+        self._positions = config.bert.positions
         self._speakers = {name: index for index, name in enumerate(config.voices)}
         self._prompts, self._texts = (
             TextVectors(networks.style, pieces, networks.device, self._padding, self.limits.vectors) for _ in range(2)
@@ -150,7 +151,7 @@ class Synthesizer:
         """
         if name not in self._speakers:
             raise UnknownVoice(name, self.voices)
-        return Voice(name, self._networks.acoustic.spk_tokenizer.weight[self._speakers[name]])
+        return Voice(name, self._acoustic.spk_tokenizer.weight[self._speakers[name]])
 
     def clone(self, samples: NDArray[np.float32], name: str = "reference") -> Voice:
         """A voice from reference audio: mono at 16 kHz, full scale 1, 3 to 10 seconds.
@@ -185,7 +186,7 @@ class Synthesizer:
         text, prompt = _well_formed(text), _well_formed(prompt)
         planned = [
             Piece(text=part, ids=ids, voice=speaker, prompt=prompt, speed=speed)
-            for part in split_text(text, self._size, self._largest_piece)
+            for part in split_text(text, self._size, self._largest_piece(speed))
             if (ids := tuple(self._phonemizer.ids(part)))
         ]
         if not planned:
@@ -217,8 +218,13 @@ class Synthesizer:
 
     def warm_up(self) -> None:
         """Runs every path once, so that the first request is as fast as the next."""
-        for text in _WARM_UP:
+        texts = _WARM_UP if self.device.type == "cpu" else (*_WARM_UP, *_LONGER_WARM_UP)
+        for text in texts:
             self.synthesize(text, self.voices[0])
+
+    def _largest_piece(self, speed: float) -> int:
+        """BERT pieces; slow speech makes more sound of each, so its pieces are smaller."""
+        return max(1, int(min(self.limits.bert_pieces * min(speed, 1.0), self._positions - 2)))
 
     def _size(self, text: str) -> int:
         # One long "word" is few BERT pieces and still much to say.
@@ -236,7 +242,7 @@ class Synthesizer:
             chosen = [pieces[index] for index in group]
             ids, lengths = padded([torch.tensor(piece.ids, device=self.device) for piece in chosen])
             voices = torch.stack([piece.voice.vector for piece in chosen])
-            prosody = self._networks.acoustic.plan(ids, lengths, voices, prompts[group], contents[group])
+            prosody = self._acoustic.plan(ids, lengths, voices, prompts[group], contents[group])
             speeds = torch.tensor([piece.speed for piece in chosen], device=self.device)
             durations = sounding(prosody.durations(speeds), prosody.mask)
             frames = durations.sum(1).tolist()
@@ -262,7 +268,7 @@ class Synthesizer:
             totals = torch.tensor([lengths[index] for index in group], device=self.device)
             mask = None if shortest == longest else length_mask(totals, longest)
             frames = masked(spread(tokens, durations, known, longest), mask)
-            _, mel = self._networks.acoustic.render(frames, mask)
+            _, mel = self._acoustic.render(frames, mask)
             mels |= {index: mel[row, : lengths[index]] for row, index in enumerate(group)}
         return [mels[index] for index in range(len(spoken))]
 

@@ -20,7 +20,7 @@ from inference_server.engines.emotivoice.frontend.phonemizer import load_phonemi
 from inference_server.engines.emotivoice.layers import length_mask, masked
 from inference_server.engines.emotivoice.networks import joint_networks, load_networks
 from inference_server.engines.emotivoice.style import WordPieces
-from inference_server.engines.emotivoice.synthesis import Synthesizer, load, to_pcm
+from inference_server.engines.emotivoice.synthesis import Synthesizer, to_pcm
 
 _TESTS = Path(__file__).parents[2]
 MODEL = _TESTS / "models" / "emotivoice-tiny"
@@ -64,12 +64,6 @@ def phonemizer():
 @pytest.fixture(scope="session")
 def synthesizer(config, networks, phonemizer, directory) -> Synthesizer:
     return Synthesizer(config, networks, phonemizer, WordPieces(directory.vocabulary))
-
-
-@pytest.fixture(scope="session")
-def opened() -> Synthesizer:
-    """The way a server opens a model."""
-    return load(MODEL)
 
 
 @cache

@@ -85,7 +85,7 @@ def test_full_scale_is_clipped_not_wrapped(reference, model_root):
 def test_the_synthesizer_makes_the_same_sound(synthesizer):
     """Through text vectors, batching and the vocoder of the real path, for the cases whose vectors come from texts."""
     wanted = [want for name in NAMES if not overrides(want := case(name)) and want["from_text"].all()]
-    table = synthesizer._networks.acoustic.spk_tokenizer.weight
+    table = synthesizer._acoustic.spk_tokenizer.weight
     pieces = [
         Piece(
             text=str(want["content_text"]),
