@@ -11,10 +11,9 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from autoscaler.capacity.missed import ServiceLaw
+from autoscaler.forecast.dispersion import Dispersion
 from autoscaler.model import Histogram, Missing, Reading, Scrape, Signals, Workload
 
-DISPERSION_S = 900.0
-PRIOR_DISPERSION, PRIOR_REQUESTS = 1.5, 60.0
 SERVICE_WINDOW_S = 600.0
 SERVICE_COMPLETIONS = 200.0
 SERVICE_CHANGE = 0.03
@@ -37,28 +36,27 @@ class Demand:
 
     Attributes:
         law: the service as measured last.
+        arrivals: how unevenly they come.
         queued: requests waiting at the last scrape.
         last: the last scrape that closed an interval.
     """
 
     interval_s: float
     law: ServiceLaw
+    arrivals: Dispersion
     last: Scrape | None = None
     queued: float = 0.0
-    _before: float | None = None
-    _squares: float = PRIOR_DISPERSION * PRIOR_REQUESTS
-    _means: float = PRIOR_REQUESTS
     _services: deque[Scrape] = field(default_factory=deque)
 
     @classmethod
     def begin(cls, workload: Workload, interval_s: float) -> Demand:
         """Nothing measured yet: the workload's priors."""
-        return cls(interval_s, prior_law(workload))
+        return cls(interval_s, prior_law(workload), Dispersion.over(interval_s))
 
     @property
     def dispersion(self) -> float:
         """Variance over mean of the arrivals' counts."""
-        return self._squares / self._means
+        return self.arrivals.value
 
     def take(self, signals: Signals) -> list[Interval]:
         """Finished intervals, oldest first."""
@@ -79,22 +77,10 @@ class Demand:
         self.last = scrape
         self._measure_service(scrape, edges_s)
         if count == 1:
-            self._measure_dispersion(requests)
+            self.arrivals.add(requests)
         else:
-            self._before = None
+            self.arrivals.skip()
         return [Interval(requests, misses, known=count == 1)] * count
-
-    def _measure_dispersion(self, requests: float) -> None:
-        if self._before is not None:
-            keep = math.exp(-self.interval_s / DISPERSION_S)
-            prior_left = 1 - keep
-            self._squares = self._squares * keep + 0.5 * (requests - self._before) ** 2
-            self._means = self._means * keep + 0.5 * (requests + self._before)
-            # The prior does not fade while nothing comes: silence says nothing about dispersion.
-            lacking = max(PRIOR_REQUESTS - self._means, 0.0) * prior_left
-            self._squares += PRIOR_DISPERSION * lacking
-            self._means += lacking
-        self._before = requests
 
     def _measure_service(self, scrape: Scrape, edges_s: tuple[float, ...]) -> None:
         if isinstance(scrape.service_s, Missing) or isinstance(scrape.completed, Missing):
