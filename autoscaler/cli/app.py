@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autoscaler import __version__
-from autoscaler.cli import check, compare, exits, explain, replay, trace
+from autoscaler.cli import check, compare, exits, explain, pause, replay, trace
 from autoscaler.cli import run as run_command
 from autoscaler.model import InvalidInput, Unreachable
 
@@ -41,6 +41,8 @@ app.command("compare")(compare.compare)
 app.command("explain")(explain.explain)
 app.command("replay")(replay.replay)
 app.command("run")(run_command.run)
+app.command("pause")(pause.pause)
+app.command("resume")(pause.resume)
 app.add_typer(trace.app)
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from autoscaler.cluster.lease import Timing
     from autoscaler.ports import Journal
-    from autoscaler.service.process import Candidacy
     from autoscaler.service.wiring import Job
 
 _KUBECONFIG = "How to reach the cluster; without it, the cluster this process runs in."
@@ -53,7 +52,7 @@ def run(
     """
     from autoscaler.cluster.api import connect, own_namespace
     from autoscaler.journal.log import JsonlJournal
-    from autoscaler.service.process import Candidacy
+    from autoscaler.service.process import Candidacy, Controller, run_until
     from autoscaler.service.wiring import load_jobs
     from autoscaler.spec import find_workload
 
@@ -67,8 +66,10 @@ def run(
     if once:
         _once(jobs, api, log, dry_run=dry_run, json=json)
     else:
-        candidacy = None if dry_run else Candidacy(identity or socket.gethostname(), here, _timing(lease))
-        _serve(jobs, api, log, candidacy, _address(listen))
+        candidacy = None if dry_run else Candidacy(identity or socket.gethostname(), _timing(lease))
+        _log_as_json()
+        controller = Controller(jobs, api, here, candidacy=candidacy, log=log, listen=_address(listen))
+        run_until(controller, _ended())
 
 
 def _once(jobs: list[Job], api: ApiClient, log: Journal | None, *, dry_run: bool, json: bool) -> None:
@@ -86,11 +87,15 @@ def _once(jobs: list[Job], api: ApiClient, log: Journal | None, *, dry_run: bool
         raise typer.Exit(code)
 
 
-def _serve(
-    jobs: list[Job], api: ApiClient, log: Journal | None, candidacy: Candidacy | None, listen: tuple[str, int]
-) -> None:
-    from autoscaler.service.process import Controller, run_until
+def _ended() -> threading.Event:
+    """Set when this process is asked to end."""
+    ended = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: ended.set())
+    return ended
 
+
+def _log_as_json() -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -100,10 +105,6 @@ def _serve(
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    ended = threading.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: ended.set())
-    run_until(Controller(jobs, api, candidacy, log, listen), ended)
 
 
 def _timing(lease: str) -> Timing:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from autoscaler.cluster.actuator import ClusterActuator
 from autoscaler.cluster.events import Announcer
 from autoscaler.cluster.lease import ClusterLease, Election, Elector, Timing, wall_clock
+from autoscaler.cluster.status import Statuses
 from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
 from autoscaler.loop import Ports
 from autoscaler.ports import Journal
@@ -45,7 +46,6 @@ class Candidacy:
 
     identity: str
     """The pod's name, exactly: the admission policy compares it."""
-    namespace: str
     timing: Timing = DEFAULT_TIMING
     lease: str = "speech-autoscaler"
 
@@ -56,6 +56,7 @@ class Controller:
     Args:
         jobs: what to size.
         api: a connection.
+        namespace: the controller's own: there are the Lease and the statuses.
         candidacy: how to stand for leader; None writes nothing, which is a dry run.
         log: the decision log, if one is kept.
         listen: host and port for probes and scrapers.
@@ -65,6 +66,8 @@ class Controller:
         self,
         jobs: Sequence[Job],
         api: client.ApiClient,
+        namespace: str,
+        *,
         candidacy: Candidacy | None,
         log: Journal | None,
         listen: tuple[str, int],
@@ -72,10 +75,11 @@ class Controller:
         registry = CollectorRegistry()
         self._metrics = Metrics(registry)
         self._api = api
-        self._elector = _elector(api, candidacy) if candidacy else None
+        self._elector = _elector(api, namespace, candidacy) if candidacy else None
         self._announcer = Announcer(api, candidacy.identity if candidacy else "", self._forbidden, REQUEST_S)
-        self._recorder = Recorder(self._metrics, [self._announcer, *([log] if log else [])])
-        self._metrics.leader.set_function(lambda: float(self._may_tick() and self._elector is not None))
+        self._statuses = Statuses(api, namespace, self._forbidden, REQUEST_S)
+        self._recorder = Recorder(self._metrics, [self._announcer, self._statuses, *([log] if log else [])])
+        self._metrics.leader.set_function(lambda: float(self._elector is not None and self._elector.leading()))
         self._namespaces = {name: WatchedNamespace(api, name) for name in sorted({job.namespace for job in jobs})}
         self._fits = Fits(max_workers=1, thread_name_prefix="fit")
         self._runners = [self._runner(job) for job in jobs]
@@ -97,6 +101,7 @@ class Controller:
         for namespace in self._namespaces.values():
             namespace.start()
         self._announcer.start()
+        self._statuses.start()
         if self._elector:
             self._elector.start()
         for index, runner in enumerate(self._runners):
@@ -114,6 +119,7 @@ class Controller:
             self._elector.stop(STOP_S)
         for namespace in self._namespaces.values():
             namespace.stop()
+        self._statuses.stop()
         self._endpoint.stop()
         _log.info("stopped")
 
@@ -129,10 +135,13 @@ class Controller:
     def unready(self) -> str | None:
         """What is not known yet; a follower is ready too."""
         unheard = [f"{name}: {problem}" for name, each in self._namespaces.items() if (problem := each.problem())]
+        if not self._statuses.heard():
+            unheard.append("who is paused")
         return "; ".join(unheard[:3]) or self.unhealthy()
 
     def _may_tick(self) -> bool:
-        return self._elector is None or self._elector.leading()
+        """Only who leads ticks, and only once it is known who is paused."""
+        return self._statuses.heard() and (self._elector is None or self._elector.leading())
 
     def _forbidden(self) -> str | None:
         if self._elector is None:
@@ -150,11 +159,14 @@ class Controller:
                 trainer=BackgroundTrainer(self._fits, job.target.name),
             )
 
-        return Runner(job.target, ports, self._may_tick, self._metrics)
+        def paused() -> bool:
+            return self._statuses.paused(job.target.name)
+
+        return Runner(job.target, ports, self._metrics, leading=self._may_tick, paused=paused)
 
 
-def _elector(api: client.ApiClient, candidacy: Candidacy) -> Elector:
-    store = ClusterLease(api, candidacy.namespace, candidacy.lease, candidacy.timing.retry_s)
+def _elector(api: client.ApiClient, namespace: str, candidacy: Candidacy) -> Elector:
+    store = ClusterLease(api, namespace, candidacy.lease, candidacy.timing.retry_s)
     return Elector(Election(store, candidacy.identity, candidacy.timing, wall_clock), candidacy.timing)
 
 

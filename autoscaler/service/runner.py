@@ -19,8 +19,9 @@ class Runner:
     Args:
         target: what is sized.
         make_ports: the world for a new beginning. Whoever begins to lead reads the past anew.
-        leading: whether this process leads; without leading nothing is read and nothing decided.
         metrics: where the time and the errors of ticks are counted.
+        leading: whether this process leads; without leading nothing is read and nothing decided.
+        paused: whether somebody has paused the target.
         monotonic: seconds of a clock that never jumps.
 
     Attributes:
@@ -31,13 +32,16 @@ class Runner:
         self,
         target: Target,
         make_ports: Callable[[], Ports],
-        leading: Callable[[], bool],
         metrics: Metrics,
+        *,
+        leading: Callable[[], bool],
+        paused: Callable[[], bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.target = target
         self._make_ports = make_ports
         self._leading = leading
+        self._paused = paused
         self._metrics = metrics
         self._monotonic = monotonic
         self._began: tuple[Ports, State] | None = None
@@ -65,4 +69,4 @@ class Runner:
             ports = self._make_ports()
             self._began = ports, begin(self.target, ports.clock.now_s())
         ports, state = self._began
-        self._began = ports, tick(self.target, ports, state)
+        self._began = ports, tick(self.target, ports, state, paused=self._paused())

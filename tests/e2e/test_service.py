@@ -1,5 +1,6 @@
 """The controller as a process: it watches, leads, ticks, hands over and ends."""
 
+import json
 import signal
 import time
 
@@ -83,6 +84,11 @@ def events(cluster, namespace, reason):
     """As `kubectl describe` reads them."""
     found = cluster.core.list_namespaced_event(namespace).items
     return [each for each in found if each.reporting_component == "speech-autoscaler" and each.reason == reason]
+
+
+def status_of(cluster, namespace, name):
+    data = cluster.core.read_namespaced_config_map(f"autoscaler.{namespace}.{name}", namespace).data
+    return json.loads(data.get("status.json", "null"))
 
 
 def holder(cluster, namespace):
@@ -169,6 +175,23 @@ def test_a_dry_run_takes_no_lease_and_writes_nothing(
     assert tts.read().spec.replicas == 2
     assert holder(cluster, namespace) is None
     assert events(cluster, namespace, "Scaled") == []
+
+
+def test_a_paused_target_stays_as_it_is_until_it_is_resumed(
+    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
+):
+    tts, asr = services
+    assert autoscaler("pause", "tts", "--kubeconfig", kubeconfig).out == f"{namespace}/tts paused\n"
+    with controller(tmp_path, "pod-a", policies, kubeconfig) as ours:
+        carry(pods, tts, 0.95)
+        carry(pods, asr, 0.95)
+        wait_for("asr to grow", lambda: asr.read().spec.replicas == 3)
+        status = wait_for("the status", lambda: status_of(cluster, namespace, "tts"))
+        assert (status["paused"], status["ruledBy"], tts.read().spec.replicas) == (True, "pause", 2)
+        autoscaler("resume", "tts", "--kubeconfig", kubeconfig)
+        wait_for("tts to grow", lambda: tts.read().spec.replicas == 3)
+        wait_for("the new status", lambda: status_of(cluster, namespace, "tts")["serving"] == 3)
+        assert ours.get("/readyz")[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,8 @@ def metrics(registry):
 
 
 def runner(world, metrics, policy, leading=lambda: True, monotonic=lambda: 0.0):
-    return Runner(Target("voice/tts", policy, Rails(1, 10)), world.ports, leading, metrics, monotonic)
+    target = Target("voice/tts", policy, Rails(1, 10))
+    return Runner(target, world.ports, metrics, leading=leading, paused=lambda: False, monotonic=monotonic)
 
 
 def test_without_leading_nothing_is_read_and_nothing_decided(metrics):

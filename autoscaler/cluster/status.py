@@ -1,0 +1,201 @@
+"""One ConfigMap per target in the controller's own namespace: its status, and whether it is paused.
+
+It is not on the Deployment: what stands there is copied to ReplicaSets and brought back by `rollout undo`.
+`paused` belongs to people and is never written by the controller; `status.json` belongs to the controller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+import structlog
+from kubernetes import client
+
+from autoscaler.cluster.api import FIELD_MANAGER, MERGE_PATCH, RefusedError, answer
+from autoscaler.cluster.lease import wall_clock
+from autoscaler.cluster.mirror import Mirror, Reflector
+from autoscaler.cluster.objects import Object
+from autoscaler.model import Missing, Observation, Tick, Unreachable
+
+LABELS: Mapping[str, str] = {"app.kubernetes.io/managed-by": FIELD_MANAGER, "autoscaling.speech/kind": "status"}
+_LONGEST_NAME = 253
+_NOT_FOUND, _CONFLICT = 404, 409
+_log = structlog.get_logger(__name__)
+
+
+def config_map_name(target: str) -> str:
+    """The name of a target's ConfigMap; of a target `namespace/name` that is too long, a digest stands for the end."""
+    name = "autoscaler." + target.replace("/", ".")
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: _LONGEST_NAME - 17].rstrip('.-')}-{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """What is kept of a status ConfigMap."""
+
+    uid: str
+    name: str
+    paused: bool
+    owner: str = ""
+
+
+def status_view(config_map: Object) -> StatusView:
+    """Read a status ConfigMap."""
+    metadata = config_map["metadata"]
+    paused = (config_map.get("data") or {}).get("paused") == "true"
+    return StatusView(metadata["uid"], metadata["name"], paused)
+
+
+def status_of(tick: Tick) -> dict[str, Any]:
+    """The last decision and the conditions, in the form of the API."""
+    if not isinstance(tick.seen, Observation) or tick.decision is None:
+        return {"conditions": [_condition("AbleToScale", "False", "FleetUnknown", str(tick.seen))]}
+    decision, seen = tick.decision, tick.seen
+    problems = "; ".join(map(str, seen.signals.problems))
+    failed = "; ".join(outcome.detail for outcome in tick.outcomes if not outcome.done)
+    ruling = next(step.reason for step in reversed(decision.steps) if step.stage == decision.ruled_by)
+    limited = decision.ruled_by == "bounds"
+    return {
+        "replicas": seen.fleet.replicas,
+        "serving": decision.serving,
+        "standby": decision.standby,
+        "ruledBy": decision.ruled_by,
+        "reason": ruling,
+        "paused": seen.paused,
+        "conditions": [
+            _condition(
+                "MetricsAvailable", "False" if problems else "True", "SignalsMissing" if problems else "Read", problems
+            ),
+            _condition("AbleToScale", "False" if failed else "True", "WriteFailed" if failed else "Written", failed),
+            _condition(
+                "ScalingLimited", str(limited), "AtBound" if limited else "WithinBounds", ruling if limited else ""
+            ),
+        ],
+    }
+
+
+def _condition(kind: str, status: str, reason: str, message: str) -> dict[str, str]:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+class Statuses:
+    """The ConfigMaps of all targets: pauses are known by watch, statuses are written beside the loop.
+
+    Args:
+        api: a connection.
+        namespace: the controller's own.
+        forbidden: why nothing may be written; asked before every write.
+        timeout_s: for one request.
+    """
+
+    def __init__(
+        self, api: client.ApiClient, namespace: str, forbidden: Callable[[], str | None], timeout_s: float = 3.0
+    ) -> None:
+        self._core = client.CoreV1Api(api)
+        self._namespace = namespace
+        self._forbidden = forbidden
+        self._timeout_s = timeout_s
+        self._known: Mirror[StatusView] = Mirror(status_view)
+        selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
+        call = partial(self._core.list_namespaced_config_map, label_selector=selector)
+        self._reflector = Reflector(call, namespace, self._known)
+        self._said: dict[str, dict[str, Any]] = {}
+        self._waiting: dict[str, dict[str, Any]] = {}
+        self._woken = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch and to write."""
+        self._reflector.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the watch."""
+        self._reflector.stop()
+
+    def heard(self) -> bool:
+        """Whether it is known who is paused; what was known once is believed while the server is silent."""
+        return self._reflector.silent_s() is not None
+
+    def paused(self, target: str) -> bool:
+        """Whether somebody has paused a target."""
+        found = self._known.named(config_map_name(target))
+        return found is not None and found.paused
+
+    def append(self, tick: Tick) -> None:
+        """See `Journal`. Only what has changed is written, and of several changes the last."""
+        status = status_of(tick)
+        if self._said.get(tick.target) == status:
+            return
+        self._said[tick.target] = status
+        at = {"at": wall_clock()} | ({} if isinstance(tick.seen, Missing) else {"decidedAt": tick.seen.at_s})
+        with self._woken:
+            self._waiting[tick.target] = at | status
+            self._woken.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._woken:
+                self._woken.wait_for(lambda: bool(self._waiting))
+                target, status = self._waiting.popitem()
+            if self._forbidden() is None:
+                try:
+                    put(self._core, self._namespace, target, {"status.json": _json(status)}, self._timeout_s)
+                except (RefusedError, Unreachable) as error:
+                    self._said.pop(target, None)  # the next tick writes again
+                    _log.warning("status not written", target=target, error=str(error))
+
+
+def pause(api: client.ApiClient, namespace: str, target: str, *, paused: bool, timeout_s: float = 3.0) -> None:
+    """Pause or resume a target.
+
+    Raises:
+        RefusedError: the server refused.
+        Unreachable: no answer in time.
+    """
+    put(client.CoreV1Api(api), namespace, target, {"paused": "true" if paused else "false"}, timeout_s)
+
+
+def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, str], timeout_s: float) -> None:
+    """Set some keys of a target's ConfigMap, which is made if it is not there; the other keys stay.
+
+    Raises:
+        RefusedError: the server refused.
+        Unreachable: no answer in time.
+    """
+    name = config_map_name(target)
+    body = {"metadata": {"name": name, "labels": dict(LABELS)}, "data": dict(data)}
+    change = partial(
+        answer,
+        core.patch_namespaced_config_map,
+        name,
+        namespace,
+        body,
+        field_manager=FIELD_MANAGER,
+        _content_type=MERGE_PATCH,
+        timeout_s=timeout_s,
+    )
+    try:
+        change()
+    except RefusedError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        try:
+            answer(core.create_namespaced_config_map, namespace, body, timeout_s=timeout_s)
+        except RefusedError as refused:
+            if refused.status != _CONFLICT:
+                raise
+            change()
+
+
+def _json(status: Mapping[str, Any]) -> str:
+    return orjson.dumps(status, option=orjson.OPT_INDENT_2).decode()
