@@ -12,9 +12,7 @@ from inference_server import __version__
 from inference_server.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from inference_server.access.rate import RateLimiter
-    from inference_server.access.tokens import Verifier
-    from inference_server.storage.sources import Sources
+    from inference_server.storage.objects import ObjectStore
 
 app = typer.Typer(
     name="inference-server",
@@ -40,84 +38,119 @@ def _options(
     """Options before the command."""
 
 
+Engine = Annotated[str, typer.Option(help="emotivoice, sensevoice or sleeper.")]
+Options = Annotated[list[str] | None, typer.Option("--option", "-o", help="KEY=VALUE for the engine.")]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)]
+Name = Annotated[str | None, typer.Option(help="Label `service` of the metrics; default: the engine's name.")]
+Objectives = Annotated[list[float] | None, typer.Option(help="Latency objectives: edges of the histograms.")]
+Hang = Annotated[float, typer.Option(help="A batch that runs longer fails /healthz.", min=0.001)]
+Allow = Annotated[list[str] | None, typer.Option(help="https://HOST[:PORT] that sound may be fetched from.")]
+StoreUrl = Annotated[str | None, typer.Option(help="file:///FOLDER or s3://HOST[:PORT]/BUCKET.")]
+
+
 @app.command()
 def serve(  # noqa: PLR0917 typer calls it by name
-    engine: Annotated[str, typer.Option(help="Which engine: emotivoice, sensevoice, sleeper.")],
-    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="KEY=VALUE for the engine.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,
+    engine: Engine,
+    option: Options = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
     metrics_port: Annotated[
         int | None, typer.Option(help="Also serve /metrics here, from a thread of its own.", min=0, max=65535)
     ] = None,
-    service_name: Annotated[str | None, typer.Option(help="Label `service` of the metrics; default: engine.")] = None,
-    objective_s: Annotated[list[float] | None, typer.Option(help="Latency objectives: histogram edges.")] = None,
+    service_name: Name = None,
+    objective_s: Objectives = None,
     max_in_flight: Annotated[int, typer.Option(help="Requests inside at the same time.", min=1)] = 256,
     max_wait_s: Annotated[float, typer.Option(help="Refuse what is expected to wait longer.", min=0)] = 10.0,
     deadline_s: Annotated[float, typer.Option(help="Arrival to result.", min=0.001)] = 30.0,
-    hang_after_s: Annotated[float, typer.Option(help="A longer batch fails /healthz.", min=0.001)] = 120.0,
+    hang_after_s: Hang = 120.0,
     max_connection_requests: Annotated[int, typer.Option(help="Then the connection is closed.", min=1)] = 100,
     max_connection_age_s: Annotated[float, typer.Option(help="Then the connection is closed.", min=0)] = 60.0,
-    allow_url: Annotated[list[str] | None, typer.Option(help="https://HOST[:PORT] that sound is fetched from.")] = None,
-    store: Annotated[str | None, typer.Option(help="file:///FOLDER or s3://HOST[:PORT]/BUCKET.")] = None,
     drain_delay_s: Annotated[float, typer.Option(help="After SIGTERM go on accepting for so long.", min=0)] = 3.0,
-    access: Annotated[Path | None, typer.Option(help="YAML: whose tokens are taken.")] = None,
     drain_timeout_s: Annotated[float, typer.Option(help="Then finish within this time.", min=1)] = 60.0,
+    access: Annotated[Path | None, typer.Option(help="YAML: whose tokens are taken, and how often.")] = None,
+    allow_url: Allow = None,
+    store: StoreUrl = None,
 ) -> None:
     """Serve one engine over HTTP. Prints the address on stdout once it listens."""
-    from prometheus_client import disable_created_metrics, start_http_server
+    from prometheus_client import start_http_server
 
+    from inference_server import compose
     from inference_server.api.app import make_app
     from inference_server.api.connections import ConnectionLimits
     from inference_server.api.process import DrainLimits, bind
     from inference_server.api.process import serve as run
-    from inference_server.api.service import RequestLimits, Service
-    from inference_server.engines.registry import make_engine
-    from inference_server.serving.lifecycle import Lifecycle, process_started_s
     from inference_server.serving.scheduler import AdmissionLimits
-    from inference_server.telemetry.metrics import Metrics
+    from inference_server.serving.service import RequestLimits
 
-    disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each counter that no query here reads
-    lifecycle = Lifecycle(process_started_s())
-    made = make_engine(engine, option or [])
-    metrics = Metrics(service_name or engine, objective_s or ())
-    service = Service(
-        made,
-        metrics,
-        lifecycle,
+    service = compose.make_service(
+        engine,
+        option or (),
+        name=service_name,
+        objectives_s=objective_s or (),
         admission=AdmissionLimits(max_in_flight, max_wait_s),
         limits=RequestLimits(deadline_s=deadline_s, hang_after_s=hang_after_s),
-        sources=_sources(allow_url or [], store),
+        sources=compose.make_sources(allow_url or (), _open_store(store)),
     )
+    http = make_app(service, compose.read_access(access))
     if metrics_port is not None:
-        start_http_server(metrics_port, host, metrics.registry)
-    http = make_app(service, _read_access(access))
+        start_http_server(metrics_port, host, service.metrics.registry)
     listener = bind(host, port)
-    typer.echo(f"http://{host}:{listener.getsockname()[1]}")
-    sys.stdout.flush()
-    limits = ConnectionLimits(max_connection_requests, max_connection_age_s)
-    raise typer.Exit(run(http, service, listener, limits, DrainLimits(drain_delay_s, drain_timeout_s)))
+    _say_address(host, listener.getsockname()[1])
+    connections = ConnectionLimits(max_connection_requests, max_connection_age_s)
+    raise typer.Exit(run(http, service, listener, connections, DrainLimits(drain_delay_s, drain_timeout_s)))
 
 
-def _sources(allowed: list[str], store: str | None) -> Sources | None:
-    if not allowed and store is None:
-        return None
-    from inference_server.storage.fetch import AllowedHost, Fetcher
+@app.command()
+def work(  # noqa: PLR0917 typer calls it by name
+    engine: Engine,
+    broker: Annotated[str, typer.Option(help="amqp://… or kafka://HOST:PORT[,HOST:PORT].")],
+    store: Annotated[str, typer.Option(help="For results: file:///FOLDER or s3://HOST[:PORT]/BUCKET.")],
+    queue: Annotated[str, typer.Option(help="Queue or topic.")] = "speech",
+    prefetch: Annotated[int, typer.Option(help="Messages at the same time.", min=1)] = 8,
+    option: Options = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    service_name: Name = None,
+    objective_s: Objectives = None,
+    hang_after_s: Hang = 120.0,
+    allow_url: Allow = None,
+) -> None:
+    """Work off a queue; /healthz, /readyz and /metrics are served. Prints their address on stdout."""
+    from inference_server import compose
+    from inference_server.api.process import bind
+    from inference_server.api.process import work as run
+    from inference_server.serving.scheduler import AdmissionLimits
+    from inference_server.serving.service import RequestLimits
     from inference_server.storage.objects import open_store
-    from inference_server.storage.sources import Sources
 
-    try:
-        hosts = [AllowedHost.parse(text) for text in allowed]
-    except ValueError as error:
-        raise InvalidOption(f"--allow-url {error}") from error
-    return Sources(Fetcher(hosts), open_store(store) if store else None)
+    results = open_store(store)
+    service = compose.make_service(
+        engine,
+        option or (),
+        name=service_name,
+        objectives_s=objective_s or (),
+        admission=AdmissionLimits(prefetch, max_wait_s=float("inf")),
+        limits=RequestLimits(hang_after_s=hang_after_s),
+        sources=compose.make_sources(allow_url or (), results),
+    )
+    consume = compose.make_consumer(broker, queue, service, results, prefetch)
+    listener = bind(host, port)
+    _say_address(host, listener.getsockname()[1])
+    raise typer.Exit(run(service, listener, consume))
 
 
-def _read_access(path: Path | None) -> tuple[Verifier, RateLimiter | None] | None:
-    if path is None:
+def _open_store(url: str | None) -> ObjectStore | None:
+    if url is None:
         return None
-    from inference_server.access.config import load_access
+    from inference_server.storage.objects import open_store
 
-    return load_access(path)
+    return open_store(url)
+
+
+def _say_address(host: str, port: int) -> None:
+    typer.echo(f"http://{host}:{port}")
+    sys.stdout.flush()
 
 
 def main() -> None:

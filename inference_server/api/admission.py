@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from inference_server.api.errors import refuse
-from inference_server.api.service import AnyService
 from inference_server.errors import Refusal, abandoned, bad_request, deadline_passed, not_ready
 from inference_server.serving.scheduler import Place
+from inference_server.serving.service import AnyService
 from inference_server.telemetry.accounting import App, Message, Receive, Scope, Send
 
 T = TypeVar("T")

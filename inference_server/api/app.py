@@ -12,8 +12,8 @@ from inference_server.api.errors import add_error_handlers
 from inference_server.api.health import health_routes
 from inference_server.api.models import model_routes
 from inference_server.api.page import page_routes
-from inference_server.api.service import AnyService
 from inference_server.api.sleep import sleep_routes
+from inference_server.serving.service import AnyService
 from inference_server.telemetry.accounting import Accounting
 
 if TYPE_CHECKING:
@@ -37,6 +37,14 @@ def make_app(service: AnyService, access: tuple[Verifier, RateLimiter | None] | 
         verifier, limiter = access
         app.add_middleware(Guard, verifier=verifier, limiter=limiter)
     app.add_middleware(Accounting, ledger=service.metrics, endpoints=endpoints)
+    add_error_handlers(app)
+    return app
+
+
+def make_probes(service: AnyService) -> FastAPI:
+    """Probes and metrics alone, for a worker that takes no requests."""
+    app = FastAPI(title="Speech inference worker", version=__version__, docs_url=None, redoc_url=None)
+    app.include_router(health_routes(service))
     add_error_handlers(app)
     return app
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import choose_encoder
 
-from inference_server.api.service import AnyService
+from inference_server.serving.service import AnyService
 
 
 def health_routes(service: AnyService) -> APIRouter:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from inference_server.api.service import AnyService
 from inference_server.errors import Refusal
+from inference_server.serving.service import AnyService
 
 _ALIASES = frozenset({"", "whisper-1", "tts-1", "default"})
 """Names that clients send when they were not told another one."""

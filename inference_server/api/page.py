@@ -9,7 +9,7 @@ from importlib.resources import files
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from inference_server.api.service import AnyService
+from inference_server.serving.service import AnyService
 
 
 def page_routes(service: AnyService) -> APIRouter:

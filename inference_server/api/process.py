@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from inference_server.api.app import make_probes
 from inference_server.api.connections import ConnectionLimits, bounded_protocol
-from inference_server.api.service import AnyService
+from inference_server.serving.service import AnyService
+
+logger = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 
@@ -59,25 +64,26 @@ def serve(
     return asyncio.run(_serve(app, service, listener, connections, drain))
 
 
+def _config(app: FastAPI, **changes: Any) -> uvicorn.Config:  # noqa: ANN401 uvicorn's options
+    fixed: dict[str, Any] = {
+        "ws": "none",
+        "loop": "asyncio",
+        "lifespan": "off",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "backlog": _BACKLOG,
+        "timeout_keep_alive": 75,
+    }
+    return uvicorn.Config(app, **fixed, **changes)
+
+
 async def _serve(
     app: FastAPI, service: AnyService, listener: socket.socket, connections: ConnectionLimits, drain: DrainLimits
 ) -> int:
     lifecycle = service.lifecycle
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=bounded_protocol(connections, lambda: lifecycle.draining),
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=int(drain.timeout_s),
-        )
-    )
+    limited = bounded_protocol(connections, lambda: lifecycle.draining)
+    server = _Server(_config(app, http=limited, timeout_graceful_shutdown=int(drain.timeout_s)))
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -90,6 +96,49 @@ async def _serve(
 
     loop.add_signal_handler(signal.SIGTERM, begin_drain)
     loop.add_signal_handler(signal.SIGINT, stop)
-    service.load_in_background(on_failure=lambda: loop.call_soon_threadsafe(stop))
+    loading = service.load_in_background()
+    loading.add_done_callback(lambda done: done.exception() and loop.call_soon_threadsafe(stop))
     await server.serve(sockets=[listener])
     return 1 if lifecycle.state == "failed" else 0
+
+
+def work(service: AnyService, listener: socket.socket, consume: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    """Load, consume a queue until SIGTERM or SIGINT, finish what was begun; probes and metrics answer meanwhile.
+
+    Returns:
+        the exit code: 0, or 1 when the model could not be loaded or the broker not be reached.
+    """
+    return asyncio.run(_work(service, listener, consume))
+
+
+async def _work(
+    service: AnyService, listener: socket.socket, consume: Callable[[asyncio.Event], Awaitable[None]]
+) -> int:
+    ended = asyncio.Event()
+
+    def end() -> None:
+        service.lifecycle.drain()
+        ended.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    server = _Server(_config(make_probes(service)))
+    probes = asyncio.create_task(server.serve(sockets=[listener]))
+    loading = service.load_in_background()
+    loaded = asyncio.Event()
+    loading.add_done_callback(lambda _: loop.call_soon_threadsafe(loaded.set))
+    waits = [asyncio.create_task(event.wait()) for event in (loaded, ended)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if service.lifecycle.state == "ready":
+            await consume(ended)
+    except OSError:
+        logger.exception("the queue cannot be consumed")
+        return 1
+    finally:
+        for wait in waits:
+            wait.cancel()
+        server.should_exit = True
+        await probes
+    return 1 if service.lifecycle.state == "failed" else 0

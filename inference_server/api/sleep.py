@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from inference_server.api.admission import attending, place_of
-from inference_server.api.service import Service
 from inference_server.engines.sleeper import Nap, Sleeper
+from inference_server.serving.service import Service
 
 PATH = "/v1/sleep"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import io
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,12 +16,12 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from inference_server.api.admission import attending, place_of
 from inference_server.api.models import check_model
-from inference_server.api.service import Service
-from inference_server.audio.decode import AudioLimits, decode
+from inference_server.audio.decode import decode_reference
 from inference_server.audio.encode import MEDIA_TYPES, Encoder, Format, encode_whole, make_encoder
 from inference_server.audio.samples import Pcm
 from inference_server.engines.synthesis import Sentence, SpeechSynthesizer, Wish
 from inference_server.errors import bad_request
+from inference_server.serving.service import Service
 
 if TYPE_CHECKING:
     from inference_server.serving.scheduler import Place
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 SPEECH = "/v1/audio/speech"
 _WORKERS = 2
 _REFERENCE_BASE64 = 8 << 20
-_REFERENCE_LIMITS = AudioLimits(min_s=0.1, max_s=30.0)
 
 
 class CustomVoice(BaseModel):
@@ -76,11 +74,7 @@ def synthesis_routes(service: Service[Sentence, Pcm], engine: SpeechSynthesizer)
     def plan(wish: SpeechRequest, reference_bytes: bytes | None) -> Sequence[Sentence]:
         begun_s = time.perf_counter()
         voice = wish.voice if isinstance(wish.voice, str) else wish.voice.id
-        reference = (
-            None
-            if reference_bytes is None
-            else decode(io.BytesIO(reference_bytes), engine.reference_rate_hz, _REFERENCE_LIMITS)
-        )
+        reference = None if reference_bytes is None else decode_reference(reference_bytes, engine.reference_rate_hz)
         named = voice or next(iter(engine.voices), "")
         sentences = engine.plan(Wish(wish.input, named, wish.prompt, wish.speed, reference))
         service.metrics.phase("decode", time.perf_counter() - begun_s)

@@ -176,3 +176,17 @@ def s3_bucket(tmp_path, monkeypatch) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def new_port() -> Callable[[], int]:
+    """Gives a port that nobody listens on at the moment, for programs that cannot take port 0."""
+    return free_port
+
+
+@pytest.fixture(scope="session")
+def shared_servers() -> Path:
+    """The folder of the servers that no package brings; skips where it is not."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no {SHARED}: set SPEECH_SHARED")
+    return SHARED

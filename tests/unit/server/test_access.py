@@ -20,10 +20,10 @@ from inference_server.access.config import load_access
 from inference_server.access.rate import Rate, RateLimiter
 from inference_server.access.tokens import KeySet, PublicKey, SecretKey, TokenRules, Verifier
 from inference_server.api.app import make_app
-from inference_server.api.service import Service
 from inference_server.engines.sleeper import Sleeper, SleeperSettings
 from inference_server.errors import InvalidOption, Refusal
 from inference_server.serving.lifecycle import Lifecycle
+from inference_server.serving.service import Service
 from inference_server.telemetry.metrics import Metrics
 
 SECRET = b"a secret of sixty-four bytes or more, so that HS512 takes it as well"

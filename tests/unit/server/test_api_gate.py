@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from inference_server.api.app import make_app
-from inference_server.api.service import RequestLimits, Service
 from inference_server.engines.sleeper import Sleeper, SleeperSettings
 from inference_server.serving.lifecycle import Lifecycle
 from inference_server.serving.scheduler import AdmissionLimits
+from inference_server.serving.service import RequestLimits, Service
 from inference_server.telemetry.metrics import Metrics
 
 

@@ -13,11 +13,11 @@ import pytest
 import soundfile
 
 from inference_server.api.app import make_app
-from inference_server.api.service import Service
 from inference_server.engines.engine import BatchLimits
 from inference_server.engines.synthesis import Sentence
 from inference_server.errors import bad_request
 from inference_server.serving.lifecycle import Lifecycle
+from inference_server.serving.service import Service
 from inference_server.storage.fetch import Fetcher
 from inference_server.storage.objects import FolderStore
 from inference_server.storage.sources import Sources

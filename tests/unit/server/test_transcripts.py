@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference_server.api.transcripts import (
+from inference_server.audio.transcripts import (
     Transcript,
     join_texts,
     make_segment,

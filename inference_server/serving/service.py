@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -74,17 +74,21 @@ class Service(Generic[P, R]):
         self.scheduler.start()
         self.lifecycle.loaded()
 
-    def load_in_background(self, on_failure: Callable[[], object]) -> None:
-        """Load in a thread of its own, so that `/healthz` and `/metrics` answer meanwhile."""
+    def load_in_background(self) -> Future[None]:
+        """Load in a thread of its own, so that `/healthz` and `/metrics` answer meanwhile. A failure is logged, too."""
+        loading: Future[None] = Future()
 
         def run() -> None:
             try:
                 self.load()
-            except Exception:
+            except Exception as error:
                 logger.exception("the model could not be loaded")
-                on_failure()
+                loading.set_exception(error)
+            else:
+                loading.set_result(None)
 
         threading.Thread(target=run, name="load", daemon=True).start()
+        return loading
 
 
 AnyService = Service[Any, Any]

@@ -1,0 +1,85 @@
+"""RabbitMQ: a quorum queue whose broker counts deliveries, and a queue of dead letters beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+
+from inference_server.worker.processor import Outcome
+
+logger = logging.getLogger(__name__)
+
+Process = Callable[[bytes], Awaitable[Outcome]]
+
+DELIVERY_LIMIT = 5
+_BACK_OFF_S = 1.0
+
+
+def dead_queue(queue: str) -> str:
+    """Where messages end that cannot be computed."""
+    return f"{queue}.dead"
+
+
+def queue_arguments(queue: str) -> dict[str, str | int]:
+    """Replicated, at most five deliveries, then dead; dead letters are confirmed before they leave the queue."""
+    return {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": dead_queue(queue),
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
+async def consume(url: str, queue: str, *, process: Process, prefetch: int, stop: asyncio.Event) -> None:
+    """Work until `stop`; then finish what was begun.
+
+    The connection is restored when it breaks; what was not acknowledged comes again.
+
+    Args:
+        url: `amqp://…`.
+        queue: is made if it is not there.
+        process: computes one message and stores its result.
+        prefetch: messages at the same time.
+        stop: set to end.
+
+    Raises:
+        OSError: the broker cannot be reached at the start.
+    """
+    running: set[asyncio.Task[None]] = set()
+
+    async def begin(message: AbstractIncomingMessage) -> None:
+        task = asyncio.create_task(_settle(message, process))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    async with await aio_pika.connect_robust(url) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=prefetch)
+        await channel.declare_queue(dead_queue(queue), durable=True, arguments={"x-queue-type": "quorum"})
+        declared = await channel.declare_queue(queue, durable=True, arguments=queue_arguments(queue))
+        tag = await declared.consume(begin)
+        await stop.wait()
+        await declared.cancel(tag)
+        await asyncio.gather(*running)
+
+
+async def _settle(message: AbstractIncomingMessage, process: Process) -> None:
+    outcome = await process(message.body)
+    try:
+        if outcome.verdict == "retry":
+            logger.warning("delivered again: %s", outcome.why)
+            await asyncio.sleep(_BACK_OFF_S)
+            await message.nack(requeue=True)
+        elif outcome.verdict == "invalid":
+            logger.error("dead letter: %s", outcome.why)
+            await message.reject(requeue=False)
+        else:
+            await message.ack()
+    except (aio_pika.exceptions.AMQPException, aio_pika.exceptions.ChannelInvalidStateError) as error:
+        logger.warning("not acknowledged, it will come again: %s", error)

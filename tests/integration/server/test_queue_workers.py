@@ -1,0 +1,293 @@
+"""Workers on real brokers that are killed with -9 in the middle: nothing lost, nothing doubled, poison set aside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aio_pika
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from inference_server.worker.kafka import dead_topic
+from inference_server.worker.rabbitmq import dead_queue
+
+RABBITMQ = next(iter(sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))), None)
+IN_TIME_S = 120
+KILLS = int(os.environ.get("SPEECH_KILLS", "5"))
+TASKS = 8 * KILLS
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(tmp_path_factory, new_port) -> Iterator[str]:
+    """A RabbitMQ of its own, with its own Erlang port mapper."""
+    if RABBITMQ is None:
+        pytest.skip("no RabbitMQ: apt-get install rabbitmq-server")
+    folder = tmp_path_factory.mktemp("rabbitmq")
+    port, mapper_port = new_port(), new_port()
+    environment = {
+        **os.environ,
+        "HOME": str(folder),
+        "ERL_EPMD_PORT": str(mapper_port),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": f"test{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(new_port()),
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "none"),
+    }
+    with (folder / "out").open("wb") as out:
+        process = subprocess.Popen([RABBITMQ], env=environment, stdout=out, stderr=out, start_new_session=True)
+    try:
+        _wait_amqp(f"amqp://guest:guest@127.0.0.1:{port}/", process)
+        yield f"amqp://guest:guest@127.0.0.1:{port}/"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
+        subprocess.run(["epmd", "-port", str(mapper_port), "-kill"], env=environment, capture_output=True, check=False)
+
+
+def _wait_amqp(url: str, process: subprocess.Popen) -> None:
+    async def answers() -> bool:
+        try:
+            await (await aio_pika.connect(url, timeout=5)).close()
+        except (TimeoutError, OSError, aio_pika.exceptions.AMQPException):
+            return False
+        return True
+
+    until_s = time.monotonic() + IN_TIME_S
+    while not asyncio.run(answers()):
+        assert process.poll() is None, f"RabbitMQ ended with {process.returncode}"
+        assert time.monotonic() < until_s, "RabbitMQ did not start"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory, shared_servers) -> Iterator[str]:
+    """An Apache Kafka of its own."""
+    folder = tmp_path_factory.mktemp("kafka")
+    ran = subprocess.run(
+        [shared_servers / "kafka", "up", folder], capture_output=True, text=True, timeout=120, check=True
+    )
+    yield ran.stdout.strip()
+    subprocess.run([shared_servers / "kafka", "down", folder], capture_output=True, timeout=60, check=True)
+
+
+class Workers:
+    """Worker processes with the sleeper."""
+
+    def __init__(self, broker: str, queue: str, store: Path) -> None:
+        self._arguments = ["--broker", broker, "--queue", queue, "--store", f"file://{store}", "--prefetch", "4"]
+        self.running: list[subprocess.Popen] = []
+
+    def start(self, *options: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", "from inference_server.cli import main; main()", "work", "--engine", "sleeper"]
+        process = subprocess.Popen(
+            [*command, "--port", "0", "-o", "slots=4", *self._arguments, *options], stdout=subprocess.PIPE, text=True
+        )
+        self.running.append(process)
+        return process
+
+    def kill(self, process: subprocess.Popen) -> None:
+        process.kill()
+        process.wait(30)
+        process.stdout.close()
+        self.running.remove(process)
+
+    def close(self) -> None:
+        for process in list(self.running):
+            self.kill(process)
+
+
+@pytest.fixture
+def workers(tmp_path):
+    with contextlib.ExitStack() as stack:
+
+        def make(broker: str, queue: str) -> Workers:
+            made = Workers(broker, queue, tmp_path)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+def task(number: int, service_s: float = 0.05) -> bytes:
+    return json.dumps({"kind": "sleep", "id": f"task-{number}", "service_s": service_s}).encode()
+
+
+def results(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("results/*.json"))
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(IN_TIME_S):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def survive_kills(fleet: Workers, folder: Path) -> None:
+    """Kill a worker again and again while it works, at moments that differ; a new one takes over each time."""
+    dice = random.Random(11)
+    for kill in range(KILLS):
+        process = fleet.start()
+        goal = len(results(folder)) + dice.randint(1, 4)
+        if kill < KILLS - 1:
+            await until(lambda goal=goal: len(results(folder)) >= min(goal, TASKS))
+            await asyncio.sleep(dice.random() * 0.05)  # somewhere within a task
+        else:
+            await until(lambda: len(results(folder)) == TASKS)
+        fleet.kill(process)
+
+
+async def publish(url: str, queue: str, bodies: list[bytes]) -> None:
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel(publisher_confirms=True)
+        for body in bodies:
+            await channel.default_exchange.publish(
+                aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT), queue, mandatory=True
+            )
+
+
+async def take(url: str, queue: str, count: int) -> list[bytes]:
+    """Exactly `count` messages from a queue, acknowledged."""
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        found = await channel.get_queue(queue)
+        taken: list[bytes] = []
+        async with asyncio.timeout(IN_TIME_S):
+            while len(taken) < count:
+                message = await found.get(fail=False)
+                if message is None:
+                    await asyncio.sleep(0.05)
+                    continue
+                await message.ack()
+                taken.append(message.body)
+        return taken
+
+
+async def left(url: str, queue: str) -> int:
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        return (await channel.declare_queue(queue, passive=True)).declaration_result.message_count
+
+
+async def ready(process: subprocess.Popen) -> str:
+    url = (await asyncio.to_thread(process.stdout.readline)).strip()
+    async with asyncio.timeout(IN_TIME_S), httpx.AsyncClient() as http:
+        while (await http.get(f"{url}/readyz")).status_code != 200:
+            await asyncio.sleep(0.05)
+    return url
+
+
+async def declared(fleet: Workers, url: str, queue: str) -> subprocess.Popen:
+    """A worker that runs, and has made its queues."""
+    process = fleet.start()
+    await ready(process)
+    async with asyncio.timeout(IN_TIME_S):
+        while True:
+            with contextlib.suppress(aio_pika.exceptions.ChannelClosed):
+                await left(url, queue)
+                return process
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.slow
+async def test_rabbitmq_workers_killed_in_the_middle_lose_and_double_nothing(rabbitmq, workers, tmp_path) -> None:
+    fleet = workers(rabbitmq, "kills")
+    fleet.kill(await declared(fleet, rabbitmq, "kills"))
+    await publish(rabbitmq, "kills", [task(number) for number in range(TASKS)])
+    await survive_kills(fleet, tmp_path)
+    assert results(tmp_path) == sorted(f"task-{number}.json" for number in range(TASKS))
+    assert await left(rabbitmq, dead_queue("kills")) == 0
+
+
+async def test_rabbitmq_dead_letters_and_a_drain(rabbitmq, workers, tmp_path) -> None:
+    fleet = workers(rabbitmq, "letters")
+    process = await declared(fleet, rabbitmq, "letters")
+    await publish(rabbitmq, "letters", [b"no task", task(1), task(2, service_s=1.5)])
+    assert await take(rabbitmq, dead_queue("letters"), 1) == [b"no task"]
+    await until(lambda: results(tmp_path) == ["task-1.json"])
+    process.send_signal(signal.SIGTERM)  # task 2 is running
+    assert await asyncio.to_thread(process.wait, 30) == 0
+    assert results(tmp_path) == ["task-1.json", "task-2.json"]
+    assert await left(rabbitmq, "letters") == 0
+
+
+@pytest.mark.slow
+async def test_a_task_that_kills_every_worker_is_set_aside_by_rabbitmq(rabbitmq, workers, tmp_path) -> None:
+    fleet = workers(rabbitmq, "poison")
+    fleet.kill(await declared(fleet, rabbitmq, "poison"))
+    await publish(rabbitmq, "poison", [task(1)])
+    for _ in range(10):
+        process = fleet.start("-o", "crash_at=1")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(process.wait, 5)
+            continue
+        break  # it lives: the task no longer comes
+    assert await take(rabbitmq, dead_queue("poison"), 1) == [task(1)]
+    assert results(tmp_path) == []
+
+
+async def make_topics(servers: str, *topics: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, num_partitions=2, replication_factor=1) for topic in topics])
+    finally:
+        await admin.close()
+
+
+async def send(servers: str, topic: str, bodies: list[bytes]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
+    await producer.start()
+    try:
+        for body in bodies:
+            await producer.send_and_wait(topic, body)
+    finally:
+        await producer.stop()
+
+
+async def read(servers: str, topic: str, count: int) -> list[bytes]:
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(IN_TIME_S):
+            return [(await consumer.getone()).value for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.parametrize("broker", ["amqp://guest:guest@127.0.0.1:9/", "kafka://127.0.0.1:9"])
+def test_a_broker_that_is_not_there_ends_the_worker(broker, workers) -> None:
+    process = workers(broker, "any").start()
+    assert process.wait(60) == 1
+
+
+def test_a_broker_of_another_kind_is_refused(workers) -> None:
+    process = workers("redis://127.0.0.1:9", "any").start()
+    assert process.wait(60) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+async def test_kafka_workers_killed_in_the_middle_lose_and_double_nothing(kafka, workers, tmp_path) -> None:
+    await make_topics(kafka, "kills", dead_topic("kills"))
+    fleet = workers(f"kafka://{kafka}", "kills")
+    await send(kafka, "kills", [b"no task", *(task(number) for number in range(TASKS))])
+    await survive_kills(fleet, tmp_path)
+    assert results(tmp_path) == sorted(f"task-{number}.json" for number in range(TASKS))
+    assert b"no task" in await read(kafka, dead_topic("kills"), 1)

@@ -1,0 +1,122 @@
+"""One message: what is stored, what is acknowledged, what is tried again, what is dead."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from inference_server.errors import Refusal, bad_request, queue_full
+from inference_server.storage.objects import FolderStore
+from inference_server.worker.jobs import Done, Job
+from inference_server.worker.processor import Processor
+from inference_server.worker.task import Recognize, Sleep
+
+TASK = b'{"kind": "sleep", "id": "t-1", "service_s": 0.1}'
+
+
+class Counted:
+    """A job that counts, and does what the test says."""
+
+    def __init__(self, *outcomes) -> None:
+        self.calls = 0
+        self._outcomes = list(outcomes)
+
+    async def __call__(self, task: Sleep) -> Done:
+        self.calls += 1
+        outcome = self._outcomes.pop(0) if self._outcomes else Done({"slept": task.service_s})
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+
+def processor(store, compute: Counted, **options) -> Processor:
+    return Processor(Job(Sleep, compute), store, **options)
+
+
+def stored(store, key: str = "results/t-1.json") -> dict | None:
+    data = store.get(key, 10_000)
+    return None if data is None else json.loads(data)
+
+
+@pytest.fixture
+def store(tmp_path) -> FolderStore:
+    return FolderStore(tmp_path)
+
+
+async def test_a_result_lies_under_the_tasks_id(store) -> None:
+    outcome = await processor(store, Counted()).process(TASK)
+    assert outcome.verdict == "done"
+    assert stored(store) == {"id": "t-1", "kind": "sleep", "status": "done", "slept": 0.1}
+
+
+async def test_a_message_that_comes_again_is_not_computed_again(store) -> None:
+    compute = Counted()
+    assert [(await processor(store, compute).process(TASK)).verdict for _ in range(2)] == ["done", "duplicate"]
+    assert compute.calls == 1
+
+
+async def test_sound_is_stored_before_the_result_that_names_it(store) -> None:
+    await processor(store, Counted(Done({}, b"sound", "mp3", "audio/mpeg"))).process(TASK)
+    assert stored(store)["audio"] == "store:results/t-1.mp3"
+    assert store.get("results/t-1.mp3", 10) == b"sound"
+
+
+async def test_a_task_that_can_never_be_met_is_answered_with_its_refusal(store) -> None:
+    compute = Counted(bad_request("no such voice", param="voice"))
+    assert (await processor(store, compute).process(TASK)).verdict == "refused"
+    assert stored(store)["error"] == {"code": "invalid_value", "message": "no such voice", "param": "voice"}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(ValueError("the model failed"), id="the model fails"),
+        pytest.param(queue_full(1), id="no capacity"),
+        pytest.param(Refusal(503, "not_ready", "the store cannot be reached"), id="a source is away"),
+        pytest.param(OSError("disk"), id="a disk fails"),
+    ],
+)
+async def test_a_failure_is_tried_again_and_then_succeeds(store, failure: Exception) -> None:
+    it = processor(store, Counted(failure))
+    assert (await it.process(TASK)).verdict == "retry"
+    assert stored(store) is None
+    assert (await it.process(TASK)).verdict == "done"
+
+
+async def test_a_store_that_cannot_be_written_means_again(tmp_path) -> None:
+    (tmp_path / "results").write_text("a file where a folder should be")
+    assert (await processor(FolderStore(tmp_path), Counted()).process(TASK)).verdict == "retry"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\xff\xfe", id="no text"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b'{"kind": "sleep", "id": "t"}', id="a field is missing"),
+        pytest.param(b'{"kind": "dance", "id": "t"}', id="unknown kind"),
+        pytest.param(b'{"kind": "sleep", "id": "../t", "service_s": 1}', id="an id that leaves the folder"),
+        pytest.param(b'{"kind": "sleep", "id": "t", "service_s": 1, "x": 1}', id="unknown field"),
+        pytest.param(b'{"kind": "sleep", "id": "t", "service_s": -1}', id="impossible value"),
+    ],
+)
+async def test_what_is_no_task_is_a_dead_letter(store, body: bytes) -> None:
+    assert (await processor(store, Counted()).process(body)).verdict == "invalid"
+
+
+async def test_a_task_for_another_worker_is_refused(store) -> None:
+    outcome = await processor(store, Counted()).process(b'{"kind": "recognize", "id": "t-1", "audio": "store:a"}')
+    assert outcome.verdict == "refused"
+    assert stored(store)["error"]["code"] == "wrong_worker"
+    assert Recognize(kind="recognize", id="t", audio="store:a").use_itn
+
+
+async def test_a_task_that_was_begun_five_times_and_never_finished_is_dead(store) -> None:
+    """Each of five workers is ended on it, as an interrupt ends a process: nothing is settled, nothing stored."""
+    for _ in range(5):
+        with pytest.raises(GeneratorExit):
+            await processor(store, Counted(GeneratorExit()), count_attempts=True).process(TASK)
+    assert (await processor(store, Counted(), count_attempts=True).process(TASK)).verdict == "invalid"
+    assert stored(store) is None
