@@ -45,7 +45,7 @@ def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
     """What is worth an Event about a tick, given the one before."""
     if not isinstance(tick.seen, Observation) or tick.decision is None:
         return
-    yield from _writes(tick, tick.decision)
+    yield from _writes(before, tick, tick.decision)
     was = before.seen if before is not None and isinstance(before.seen, Observation) else None
     problems, problems_before = tick.seen.signals.problems, was.signals.problems if was else ()
     if problems and {each.missing.cause for each in problems} != {each.missing.cause for each in problems_before}:
@@ -60,14 +60,15 @@ def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
         yield Note("Warning", STARTS_STUCK, f"{stuck} pods will not become ready by themselves")
 
 
-def _writes(tick: Tick, decision: Decision) -> Iterator[Note]:
+def _writes(before: Tick | None, tick: Tick, decision: Decision) -> Iterator[Note]:
+    failed_before = {outcome.detail for outcome in before.outcomes if not outcome.done} if before else set()
     for outcome in tick.outcomes:
         if not isinstance(outcome.action, Scale):
             continue
         sizes = f"{outcome.action.was} → {outcome.action.replicas} replicas"
         if outcome.done:
             yield Note("Normal", SCALED, f"{sizes}, {_ruling(decision)}")
-        else:
+        elif outcome.detail not in failed_before:
             yield Note("Warning", SCALE_FAILED, f"{sizes}: {outcome.detail}")
 
 

@@ -91,6 +91,22 @@ class PodView:
     pod: Pod
 
 
+@dataclass(frozen=True, slots=True)
+class HpaView:
+    """What is kept of a HorizontalPodAutoscaler; KEDA makes one for each of its ScaledObjects."""
+
+    uid: str
+    name: str
+    owner: str
+    """Name of the Deployment that it sizes; empty for another kind."""
+
+
+def hpa_view(hpa: Object) -> HpaView:
+    """Read a HorizontalPodAutoscaler."""
+    metadata, sized = hpa["metadata"], hpa["spec"]["scaleTargetRef"]
+    return HpaView(metadata["uid"], metadata["name"], sized["name"] if sized["kind"] == "Deployment" else "")
+
+
 def deployment_view(deployment: Object) -> DeploymentView:
     """Read a Deployment."""
     metadata, spec, status = deployment["metadata"], deployment["spec"], deployment["status"]

@@ -7,10 +7,12 @@ from kubernetes import client
 from autoscaler.cluster.mirror import SILENCE_S, WATCH_S, Mirror, Reflector
 from autoscaler.cluster.objects import (
     DeploymentView,
+    HpaView,
     PodView,
     ReplicaSetView,
     deployment_view,
     fleet_of,
+    hpa_view,
     pod_view,
     replica_set_view,
 )
@@ -18,7 +20,7 @@ from autoscaler.model import Cause, Fleet, Missing
 
 
 class WatchedNamespace:
-    """Deployments, ReplicaSets and pods of one namespace; any number of targets share three watches."""
+    """Deployments, their ReplicaSets, pods and HPAs in one namespace; any number of targets share four watches."""
 
     def __init__(
         self, api: client.ApiClient, namespace: str, *, watch_s: float = WATCH_S, silence_s: float = SILENCE_S
@@ -28,6 +30,7 @@ class WatchedNamespace:
         self._deployments: Mirror[DeploymentView] = Mirror(deployment_view)
         self._sets: Mirror[ReplicaSetView] = Mirror(replica_set_view)
         self._pods: Mirror[PodView] = Mirror(pod_view)
+        self._hpas: Mirror[HpaView] = Mirror(hpa_view)
         apps, core = client.AppsV1Api(api), client.CoreV1Api(api)
         self._reflectors = [
             Reflector(call, namespace, mirror, watch_s=watch_s, silence_s=silence_s)
@@ -35,6 +38,7 @@ class WatchedNamespace:
                 (apps.list_namespaced_deployment, self._deployments),
                 (apps.list_namespaced_replica_set, self._sets),
                 (core.list_namespaced_pod, self._pods),
+                (client.AutoscalingV2Api(api).list_namespaced_horizontal_pod_autoscaler, self._hpas),
             )
         ]
 
@@ -62,6 +66,11 @@ class WatchedNamespace:
             if silent_s > self._stale_s:
                 return Missing(Cause.STALE, f"API server silent for {silent_s:.0f} s: {reflector.problem}")
         return None
+
+    def rival(self, deployment: str) -> str | None:
+        """Who else sizes a Deployment."""
+        names = sorted(hpa.name for hpa in self._hpas.owned(deployment))
+        return f"HorizontalPodAutoscaler {names[0]} sizes it too" if names else None
 
     def fleet(self, deployment: str) -> Fleet | Missing:
         """The fleet of one Deployment as last heard."""

@@ -1,4 +1,4 @@
-"""The controller as a process: many targets, one election, three watches a namespace, one port."""
+"""The controller as a process: many targets, one election, four watches a namespace, one port."""
 
 from __future__ import annotations
 
@@ -149,12 +149,17 @@ class Controller:
         return None if self._elector.leading() else "not the leader"
 
     def _runner(self, job: Job) -> Runner:
+        namespace = self._namespaces[job.namespace]
+
+        def forbidden() -> str | None:
+            return self._forbidden() or namespace.rival(job.deployment)
+
         def ports() -> Ports:
             return Ports(
                 clock=SystemClock(),
                 signals=signals_of(job, Prometheus(access_of(job.policy.spec.signals.prometheus))),
-                fleet=WatchedFleet(self._namespaces[job.namespace], job.deployment),
-                actuator=ClusterActuator(self._api, job.namespace, job.deployment, self._forbidden, REQUEST_S),
+                fleet=WatchedFleet(namespace, job.deployment),
+                actuator=ClusterActuator(self._api, job.namespace, job.deployment, forbidden, REQUEST_S),
                 journal=self._recorder,
                 trainer=BackgroundTrainer(self._fits, job.target.name),
             )

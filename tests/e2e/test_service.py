@@ -194,6 +194,23 @@ def test_a_paused_target_stays_as_it_is_until_it_is_resumed(
         assert ours.get("/readyz")[0] == 200
 
 
+def test_beside_an_hpa_on_the_same_target_nothing_is_written(
+    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
+):
+    tts, _ = services
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "tts"}
+    hpa = {"metadata": {"name": "old"}, "spec": {"maxReplicas": 3, "scaleTargetRef": reference}}
+    scaling = client.AutoscalingV2Api(cluster.api)
+    scaling.create_namespaced_horizontal_pod_autoscaler(namespace, hpa)
+    with controller(tmp_path, "pod-a", policies, kubeconfig):
+        carry(pods, tts, 0.95)
+        [told] = wait_for("an Event of it", lambda: events(cluster, namespace, "ScaleFailed")[:1])
+        assert "HorizontalPodAutoscaler old sizes it too: would scale 2 → 3" in told.message
+        assert tts.read().spec.replicas == 2
+        scaling.delete_namespaced_horizontal_pod_autoscaler("old", namespace)
+        wait_for("tts to grow", lambda: tts.read().spec.replicas == 3)
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from kubernetes import client
 from rig.processes import wait_for
 from rig.web import Reply, reply, website
 
@@ -70,7 +71,23 @@ class TestRealServer:
             wait_for("its end", lambda: isinstance(gone := fleet.read(), Missing) and gone.cause is Cause.ABSENT)
             tts.cluster.deploy(tts.namespace, "tts", 1)
             seen(lambda now: now.count(Phase.SERVING) == 1)
-            assert watched.lists == 3
+            assert watched.lists == 4
+
+    @pytest.mark.parametrize(("kind", "rival"), [("Deployment", True), ("StatefulSet", False)])
+    def test_an_hpa_that_sizes_a_target_is_a_rival(self, api, tts, kind, rival):
+        reference = {"apiVersion": "apps/v1", "kind": kind, "name": "tts"}
+        hpa = {"metadata": {"name": "old"}, "spec": {"maxReplicas": 3, "scaleTargetRef": reference}}
+        with watching(api, tts.namespace) as watched:
+            wait_for("the first lists", lambda: watched.problem() is None)
+            assert watched.rival("tts") is None
+            scaling = client.AutoscalingV2Api(api)
+            scaling.create_namespaced_horizontal_pod_autoscaler(tts.namespace, hpa)
+            if rival:
+                wait_for("it to be seen", lambda: watched.rival("tts"))
+                assert watched.rival("tts") == "HorizontalPodAutoscaler old sizes it too"
+                scaling.delete_namespaced_horizontal_pod_autoscaler("old", tts.namespace)
+                wait_for("it to be gone", lambda: watched.rival("tts") is None)
+            assert watched.rival("tts") is None
 
 
 def thing(name, version):
@@ -119,8 +136,6 @@ class Played:
 
 @contextmanager
 def reflected(tmp_path, played, **options):
-    from kubernetes import client
-
     with website(played) as site:
         path = tmp_path / "kubeconfig"
         path.write_text(

@@ -45,6 +45,7 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
         pytest.param(
             None, tick(outcomes=[REFUSED]), [("Warning", "ScaleFailed", "2 → 4 replicas: 403: not yours")], id="refused"
         ),
+        pytest.param(tick(outcomes=[REFUSED]), tick(outcomes=[REFUSED]), [], id="refused again: said once"),
         pytest.param(
             tick(),
             tick(problems=[STALE]),
