@@ -10,6 +10,7 @@ objective permits. A very good plan, not a proven bound: the hard lower bound is
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import os
 import tempfile
@@ -163,7 +164,7 @@ def solve(problem: Problem, objective_share: float) -> Plan:
         else:
             high_s, pods, missed = price_s, tried, missing
     begin, end = 0, len(problem.most)
-    while end - begin > 600 and not _enough(missed, permitted):
+    while end - begin > max(1, len(problem.most) // 300) and not _enough(missed, permitted):
         later = (begin + end) // 2
         tried, missing = plan(low_s, high_s, later)
         if missing > permitted:
@@ -201,7 +202,7 @@ def _cache_folder() -> Path:
 def _load(path: Path) -> Plan | None:
     """A plan that was kept; None if there is none, or none that can be read."""
     try:
-        with np.load(path) as kept:
+        with np.load(io.BytesIO(path.read_bytes())) as kept:
             return Plan(kept["pods"], float(kept["pod_hours"]), float(kept["missed_ratio"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
