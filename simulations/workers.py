@@ -66,7 +66,12 @@ def finish(replays: Iterable[Replay], store: Store, workers: Workers) -> Generat
 
 
 def _run(key: str, replay: Replay) -> tuple[str, Result]:
-    return key, replay.run()
+    try:
+        return key, replay.run()
+    except Exception as error:
+        name = f"{replay.policy.name} on {replay.trace.name}, {replay.workload.name}, seed {replay.seed}"
+        error.add_note(f"in the replay of {name}")
+        raise
 
 
 @contextmanager

@@ -72,6 +72,19 @@ def canvas(
     return plot
 
 
+def tooltip(rows: Sequence[tuple[str, str]]) -> str:
+    """What stands beside the pointer, in the page's colours: labels, and values in Bokeh's notation (`@column`).
+
+    Bokeh gives a tooltip a white ground; the negative margin covers it.
+    """
+    lines = "".join(f'<div style="color:var(--muted)">{label}</div><div>{value}</div>' for label, value in rows)
+    return (
+        '<div style="margin:-6px;padding:7px 11px;border:1px solid var(--rule);'
+        "background:var(--raised);color:var(--ink);font:13px/1.45 var(--sans);"
+        f'display:grid;grid-template-columns:auto auto;gap:0 10px">{lines}</div>'
+    )
+
+
 def number_axis(axis: Axis, ticks: Sequence[float]) -> None:
     """Plain numbers on a logarithmic axis; those that have no room are left out."""
     axis.ticker = FixedTicker(ticks=ticks)

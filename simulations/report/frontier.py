@@ -9,7 +9,7 @@ from bokeh.models.annotations import Span
 from bokeh.models.renderers import DataRenderer
 from bokeh.plotting import figure
 
-from simulations.report.canvas import POLICY_COLOURS, Drawing, Key, canvas, number_axis, policy_role
+from simulations.report.canvas import POLICY_COLOURS, Drawing, Key, canvas, number_axis, policy_role, tooltip
 from simulations.report.summary import Cell
 
 MARKERS = {
@@ -56,8 +56,10 @@ def frontier(policies: Sequence[str], cells: Sequence[Cell], allowed: float) -> 
     else:
         plot.xaxis.axis_label = "pod-hours"
         number_axis(plot.xaxis, POD_HOURS)
-    tips = [("", "@policy"), ("", "@trace"), ("cost", "@cost{0.000}"), ("missed", "@missed{0.000} %")]
-    plot.add_tools(HoverTool(renderers=points, tooltips=tips, name="hover"))
+    tips = tooltip(
+        [("policy", "@policy"), ("trace", "@trace"), ("cost", "@cost{0.000}"), ("missed", "@missed{0.000} %")]
+    )
+    plot.add_tools(HoverTool(renderers=points, tooltips=tips, show_arrow=False))
     return Drawing(plot, tuple(keys))
 
 

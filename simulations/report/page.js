@@ -199,13 +199,18 @@ async function start() {
 
   function around(ms, width) { show(ms - width / 2, ms + width / 2); }
 
+  /* The hour with the most misses, around the middle of them. */
   function worst() {
     const { t, missed_rps: missed } = view.data.series;
-    let sum = 0, most = -1, at = t[0];
+    let sum = 0, moment = 0, most = -1, at = t[0];
     for (let first = 0, last = 0; last < t.length; last++) {
       sum += missed[last];
-      while (t[last] - t[first] > 3600 * MS) sum -= missed[first++];
-      if (sum > most + 1e-9) { most = sum; at = (t[first] + t[last]) / 2; }
+      moment += missed[last] * (t[last] - t[0]);
+      for (; t[last] - t[first] > 3600 * MS; first++) {
+        sum -= missed[first];
+        moment -= missed[first] * (t[first] - t[0]);
+      }
+      if (sum > most + 1e-9) { most = sum; at = t[0] + (sum > 0 ? moment / sum : 0); }
     }
     around(at, 3600 * MS);
   }
@@ -295,6 +300,9 @@ async function start() {
   function clocks(clock) {
     const day = clock ? "%a %d %b" : "day %-j";
     for (const plot of plots.roots()) {
+      for (const tool of plot.toolbar.tools) {
+        if (tool.type === "HoverTool") tool.tooltips = tool.tooltips.replace(/@t\{.*?\}/, `@t{${day}, %H:%M:%S}`);
+      }
       for (const axis of plot.below) {
         if (axis.formatter.type !== "DatetimeTickFormatter") continue;
         axis.formatter.setv({ seconds: "%H:%M:%S", minsec: "%H:%M:%S", minutes: "%H:%M", hourmin: "%H:%M", hours: "%H:%M", days: day, months: day, years: day });

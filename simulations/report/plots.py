@@ -23,7 +23,7 @@ from bokeh.models import (
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
-from simulations.report.canvas import Drawing, Key, canvas, number_axis, policy_role
+from simulations.report.canvas import Drawing, Key, canvas, number_axis, policy_role, tooltip
 from simulations.report.frontier import frontier
 from simulations.report.grid import Grid
 from simulations.report.panels import PANELS, Layer, Panel
@@ -112,8 +112,14 @@ def _line(plot: figure, layer: Layer, source: ColumnDataSource) -> Key:
 def _hover(plot: figure, panel: Panel, source: ColumnDataSource) -> HoverTool:
     """All values at one time; it holds on to an unseen line, since areas cannot be hit by their time."""
     guide = plot.line("t", panel.layers[0].column, source=source, line_alpha=0)
-    tips = [("", "@t{%a %H:%M:%S}"), *((layer.label, f"@{layer.column}{{{panel.tooltip}}}") for layer in panel.layers)]
-    return HoverTool(renderers=[guide], tooltips=tips, formatters={"@t": "datetime"}, mode="vline", name="hover")
+    values = [(layer.label, f"@{layer.column}{{{panel.tooltip}}}") for layer in panel.layers]
+    return HoverTool(
+        renderers=[guide],
+        tooltips=tooltip([("at", "@t{%H:%M:%S}"), *values]),
+        formatters={"@t": "datetime"},
+        mode="vline",
+        show_arrow=False,
+    )
 
 
 def _fleets(policies: Sequence[str], window: Range1d, crosshair: Span) -> Drawing:

@@ -51,7 +51,9 @@ def _lines(figures: Figures, workload: Workload) -> tuple[tuple[str, str, str], 
 def comparison_table(grid: Grid) -> Table:
     """A grid for the terminal: green keeps the objective, red does not, dim is not counted."""
     title = f"{grid.setup.workload}, {grid.setup.routing}: {grid.cost_unit}, and requests missed"
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )
     table.add_column("trace", overflow="fold")
     for policy in grid.policies:
         table.add_column(Text(policy), justify="right", overflow="fold")
