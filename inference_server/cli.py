@@ -46,6 +46,7 @@ Name = Annotated[str | None, typer.Option(help="Label `service` of the metrics; 
 Objectives = Annotated[list[float] | None, typer.Option(help="Latency objectives: edges of the histograms.")]
 Hang = Annotated[float, typer.Option(help="A batch that runs longer fails /healthz.", min=0.001)]
 Allow = Annotated[list[str] | None, typer.Option(help="https://HOST[:PORT] that sound may be fetched from.")]
+LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.", envvar="LOG_LEVEL")]
 StoreUrl = Annotated[str | None, typer.Option(help="file:///FOLDER or s3://HOST[:PORT]/BUCKET.")]
 
 
@@ -71,6 +72,8 @@ def serve(  # noqa: PLR0917 typer calls it by name
     access: Annotated[Path | None, typer.Option(help="YAML: whose tokens are taken, and how often.")] = None,
     allow_url: Allow = None,
     store: StoreUrl = None,
+    usage_file: Annotated[Path | None, typer.Option(help="Usage records go here, not to the log.")] = None,
+    log_level: LogLevel = "info",
 ) -> None:
     """Serve one engine over HTTP. Prints the address on stdout once it listens."""
     from prometheus_client import start_http_server
@@ -82,7 +85,10 @@ def serve(  # noqa: PLR0917 typer calls it by name
     from inference_server.api.process import serve as run
     from inference_server.serving.scheduler import AdmissionLimits
     from inference_server.serving.service import RequestLimits
+    from inference_server.telemetry.logs import configure_logging
+    from inference_server.telemetry.tracing import tracer_from_environment
 
+    configure_logging(log_level, usage_file)
     service = compose.make_service(
         engine,
         option or (),
@@ -92,7 +98,7 @@ def serve(  # noqa: PLR0917 typer calls it by name
         limits=RequestLimits(deadline_s=deadline_s, hang_after_s=hang_after_s),
         sources=compose.make_sources(allow_url or (), _open_store(store)),
     )
-    http = make_app(service, compose.read_access(access))
+    http = make_app(service, compose.read_access(access), tracer_from_environment(service_name or engine))
     if metrics_port is not None:
         start_http_server(metrics_port, host, service.metrics.registry)
     listener = bind(host, port)
@@ -115,6 +121,7 @@ def work(  # noqa: PLR0917 typer calls it by name
     objective_s: Objectives = None,
     hang_after_s: Hang = 120.0,
     allow_url: Allow = None,
+    log_level: LogLevel = "info",
 ) -> None:
     """Work off a queue; /healthz, /readyz and /metrics are served. Prints their address on stdout."""
     from inference_server import compose
@@ -123,7 +130,9 @@ def work(  # noqa: PLR0917 typer calls it by name
     from inference_server.serving.scheduler import AdmissionLimits
     from inference_server.serving.service import RequestLimits
     from inference_server.storage.objects import open_store
+    from inference_server.telemetry.logs import configure_logging
 
+    configure_logging(log_level, None)
     results = open_store(store)
     service = compose.make_service(
         engine,

@@ -15,14 +15,23 @@ from inference_server.api.page import page_routes
 from inference_server.api.sleep import sleep_routes
 from inference_server.serving.service import AnyService
 from inference_server.telemetry.accounting import Accounting
+from inference_server.telemetry.requests import RequestTelemetry
+from inference_server.telemetry.tracing import NoTracer, Tracer
 
 if TYPE_CHECKING:
     from inference_server.access.rate import RateLimiter
     from inference_server.access.tokens import Verifier
 
 
-def make_app(service: AnyService, access: tuple[Verifier, RateLimiter | None] | None = None) -> FastAPI:
-    """An ASGI application around a service, loaded or not; without `access` everybody may ask."""
+def make_app(
+    service: AnyService,
+    access: tuple[Verifier, RateLimiter | None] | None = None,
+    tracer: Tracer | None = None,
+) -> FastAPI:
+    """An ASGI application around a service, loaded or not; without `access` everybody may ask.
+
+    The order from outside in: telemetry, accounts, guard, admission, routes.
+    """
     app = FastAPI(title="Speech inference", version=__version__, docs_url=None, redoc_url=None)
     router = _engine_routes(service)
     endpoints = frozenset(route.path for route in router.routes if "POST" in getattr(route, "methods", ()))  # type: ignore[attr-defined]
@@ -37,6 +46,8 @@ def make_app(service: AnyService, access: tuple[Verifier, RateLimiter | None] | 
         verifier, limiter = access
         app.add_middleware(Guard, verifier=verifier, limiter=limiter)
     app.add_middleware(Accounting, ledger=service.metrics, endpoints=endpoints)
+    model = service.engine.model
+    app.add_middleware(RequestTelemetry, endpoints=endpoints, model=model, tracer=tracer or NoTracer())
     add_error_handlers(app)
     return app
 

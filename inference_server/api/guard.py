@@ -9,10 +9,9 @@ from inference_server.access.tokens import Verifier
 from inference_server.api.errors import refuse
 from inference_server.errors import Refusal
 from inference_server.telemetry.accounting import App, Receive, Scope, Send
+from inference_server.telemetry.requests import SUBJECT
 
 _GUARDED = ("/v1/", "/api/")
-SUBJECT = "subject"
-"""Key of the request's state under which the subject stands."""
 
 
 class Guard:

@@ -22,6 +22,7 @@ from inference_server.audio.samples import Pcm
 from inference_server.engines.synthesis import Sentence, SpeechSynthesizer, Wish
 from inference_server.errors import bad_request
 from inference_server.serving.service import Service
+from inference_server.telemetry.context import note_usage
 
 if TYPE_CHECKING:
     from inference_server.serving.scheduler import Place
@@ -91,6 +92,7 @@ def synthesis_routes(service: Service[Sentence, Pcm], engine: SpeechSynthesizer)
         async with attending(request, service.limits.deadline_s) as wait:
             sentences = await wait(workers.submit(plan, wish, reference))
             service.metrics.input_characters(len(wish.input))
+            note_usage(characters=len(wish.input))
             first, *rest = place.submit(sentences)
             sound = await wait(first)
             if not rest:

@@ -15,6 +15,7 @@ from inference_server.audio.transcripts import Transcript, make_segment
 from inference_server.engines.recognition import RATE_HZ, Clip, Heard, Options, Recognizer
 from inference_server.serving.scheduler import Place
 from inference_server.serving.service import Service
+from inference_server.telemetry.context import note_usage
 
 _DECODERS = 2
 
@@ -65,7 +66,9 @@ class Transcriber:
         """
         recordings: list[Recording] = [await wait(self._decoders.submit(self._read, file)) for file in files]
         clips = [clip for recording in recordings for clip in recording.clips(options)]
-        self._metrics.input_audio(sum(recording.duration_s for recording in recordings))
+        audio_s = sum(recording.duration_s for recording in recordings)
+        self._metrics.input_audio(audio_s)
+        note_usage(audio_s=audio_s)
         heard = [await wait(future) for future in place.submit(clips)]
         begun_s = time.perf_counter()
         results = iter(heard)

@@ -21,6 +21,7 @@ from inference_server.serving.service import Service
 from inference_server.storage.fetch import Fetcher
 from inference_server.storage.objects import FolderStore
 from inference_server.storage.sources import Sources
+from inference_server.telemetry.logs import USAGE
 from inference_server.telemetry.metrics import Metrics
 
 RATE_HZ = 16_000
@@ -174,6 +175,15 @@ async def test_every_field_reaches_the_engine(speaker) -> None:
     (wish,) = engine.wishes
     assert (wish.text, wish.voice, wish.prompt, wish.speed) == ("one", "second", "happy", 1.5)
     assert wish.reference.size == 4 * RATE_HZ
+
+
+async def test_the_characters_stand_in_the_usage_record(speaker, caplog) -> None:
+    _, service = speaker
+    with caplog.at_level("INFO", logger=USAGE):
+        async with client(service) as http:
+            await http.post("/v1/audio/speech", json={"input": "twelve chars"})
+    (record,) = [record for record in caplog.records if record.name == USAGE]
+    assert record.fields["characters"] == 12
 
 
 async def test_without_a_voice_the_first_speaks(speaker) -> None:

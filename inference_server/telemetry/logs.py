@@ -1,0 +1,52 @@
+"""Logs as JSON, one object a line, with the ids of the request they belong to."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+from datetime import UTC, datetime
+from pathlib import Path
+
+from inference_server.telemetry.context import current
+
+USAGE = "inference_server.usage"
+"""Logger of usage records: who used how much."""
+
+
+class JsonFormatter(logging.Formatter):
+    """time, level, logger, message, request_id, trace_id, and the fields of `extra={"fields": {…}}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        context = current.get()
+        if context is not None:
+            entry |= {"request_id": context.request_id, "trace_id": context.trace_id}
+        entry |= getattr(record, "fields", {})
+        if record.exc_info:
+            entry["error"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+def configure_logging(level: str, usage_file: Path | None) -> None:
+    """JSON to stderr for everything; usage records to their own file, where one is named.
+
+    The file is opened anew when it was moved away, so that it can be rotated.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    usage = logging.getLogger(USAGE)
+    usage.setLevel(logging.INFO)
+    if usage_file is not None:
+        to_file = logging.handlers.WatchedFileHandler(usage_file, encoding="utf-8")
+        to_file.setFormatter(JsonFormatter())
+        usage.addHandler(to_file)
+        usage.propagate = False
