@@ -1,0 +1,309 @@
+"""Replay the peers on recorded traffic and hold the figures against those that an independent program published.
+
+    python benchmarks/agreement.py [TRACE …] [--jobs N] [--write docs/agreement.md]
+
+Reads `research/peers_measured.md` and the traces of `$SPEECH_SHARED` (default `../shared`). What is finished is kept
+under `$XDG_CACHE_HOME`; a second run goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import orjson
+
+from autoscaler.loop import Target
+from autoscaler.model import Rails, Workload
+from autoscaler.policies.fixed import FixedPolicy
+from autoscaler.policies.hpa import HpaPolicy, HpaSettings
+from autoscaler.policies.hpa.settings import Behavior, Limit, LimitKind, MetricKind, MetricSpec, Rules, Select, TargetKind
+from autoscaler.policies.keda import KedaPolicy, KedaSettings
+from autoscaler.policies.keda.settings import PrometheusTrigger
+from autoscaler.policies.kpa import KpaPolicy, KpaSettings
+from autoscaler.policies.kpa.settings import Metric
+from autoscaler.policies.policy import AnyPolicy
+from autoscaler.policies.windows import Signal, Windowed
+from autoscaler.spec import find_workload
+from simulations import clairvoyant
+from simulations.run import Case, run
+from simulations.traffic import find
+
+SHARED = Path(os.environ.get("SPEECH_SHARED") or Path(__file__).parents[2] / "shared")
+KEPT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "speech-autoscaler" / "agreement.jsonl"
+SEED = 1
+MOST_PODS = 60
+COST_BAND = 0.03
+MISSED_BAND = (0.003, 0.20)
+"""Points, or share of the published value, whichever is larger."""
+REFERENCE_BAND = 0.01
+UNLIMITED = 1_000_000_000
+EXCEPTED = "azure_llm_code_2023"
+"""No plan keeps the objective there."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One figure of the published tables."""
+
+    trace: str
+    workload: str
+    contender: str
+    pod_hours: float
+    missed_ratio: float | None
+    setting: str = ""
+    """As printed; empty for defaults."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.trace} {self.workload} {self.contender}"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    key: str
+    pod_hours: float
+    missed_ratio: float
+
+
+# ---------------------------------------------------------------- what was published
+
+DEFAULTS = {7: "HPA default", 8: "KEDA default", 9: "KEDA queue 5", 10: "KPA default"}
+WINNERS = {"static": 11, "hpa": 12, "keda": 13, "kpa": 14}
+_DEFAULT = re.compile(r"([\d.]+) / ([\d.]+) %")
+_WINNER = re.compile(r"- (\S+) (tts|asr) (static|hpa|keda|kpa): (.+); misses ([\d.]+) %")
+
+
+def published(text: str) -> list[Published]:
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if len(row) > 14 and row[2] in {"tts", "asr"}]
+    reference = {(row[1], row[2]): float(row[5].split()[0]) for row in rows}
+    found: list[Published] = []
+    for row in rows:
+        hours = reference[row[1], row[2]]
+        found.append(Published(row[1], row[2], "reference", hours, None))
+        for column, contender in DEFAULTS.items():
+            ratio, missed = map(float, _DEFAULT.match(row[column]).groups())
+            found.append(Published(row[1], row[2], contender, ratio * hours, missed / 100))
+    ratios = {(row[1], row[2]): row for row in rows}
+    for trace, workload, peer, setting, missed in _WINNER.findall(text):
+        ratio = float(ratios[trace, workload][WINNERS[peer]].rstrip("*"))
+        hours = ratio * reference[trace, workload]
+        found.append(Published(trace, workload, f"{peer} winner", hours, float(missed) / 100, setting))
+    return found
+
+
+# ---------------------------------------------------------------- policies from printed settings
+
+CODE = (
+    "autoscaler/*.py",
+    "autoscaler/model/*.py",
+    "autoscaler/policies/*.py",
+    "autoscaler/policies/[hk]*/*.py",
+    "simulations/[cdfrsw]*.py",
+    "simulations/engine/*.py",
+)
+SIGNALS = {
+    "rate": Signal.RATE,
+    "busy": Signal.BUSY,
+    "concurrency": Signal.CONCURRENCY,
+    "queue": Signal.QUEUE,
+}
+
+
+def reading(metric: str, window_s: float, workload: Workload) -> Windowed:
+    """Rates are read as busy pods."""
+    factor = workload.service_mean_s if metric == "rate" else 1.0
+    return Windowed(SIGNALS[metric], window_s, factor)
+
+
+def policy_of(case: Published, workload: Workload) -> AnyPolicy:
+    match case.contender:
+        case "HPA default":
+            return hpa(reading("busy", 60.0, workload), MetricKind.PODS, 0.7)
+        case "KEDA default":
+            return keda(reading("rate", 120.0, workload), 0.7)
+        case "KEDA queue 5":
+            return keda(reading("queue", 0.0, workload), 5.0)
+        case "KPA default":
+            return KpaPolicy(kpa(Metric.CONCURRENCY, 0.7, 60.0, 10.0, 200.0, 0.0, 1))
+    values = dict(entry.rsplit(" ", 1) for entry in case.setting.split(", "))
+    if case.contender == "static winner":
+        return FixedPolicy(int(values["replicas"]))
+    target, least = float(values["target"]), int(values["min"])
+    if case.contender == "kpa winner":
+        metric = Metric.RPS if values["metric"] == "rate" else Metric.CONCURRENCY
+        settings = kpa(
+            metric,
+            target,
+            float(values["stable_window"]),
+            float(values["panic_percent"]),
+            float(values["panic_threshold"]),
+            float(values["scale_down_delay"]),
+            least,
+        )
+        return KpaPolicy(settings, workload.service_mean_s if metric is Metric.RPS else 1.0)
+    windowed = reading(values["metric"], float(values["window"]), workload)
+    behavior = behavior_of(values["up"], float(values["stabilization_down"]))
+    if case.contender == "keda winner":
+        return keda(windowed, target, least, behavior)
+    kind = MetricKind.PODS if values["mode"] == "pods" else MetricKind.EXTERNAL
+    return hpa(windowed, kind, target, least, behavior)
+
+
+def behavior_of(up: str, stabilization_s: float) -> Behavior:
+    down = Rules(int(stabilization_s), Select.MAX, (Limit(LimitKind.PERCENT, 100, 15),))
+    if up == "default":
+        return Behavior(down=down)
+    limits = (Limit(LimitKind.PODS, UNLIMITED, 15), Limit(LimitKind.PERCENT, UNLIMITED, 15))
+    return Behavior(Rules(0, Select.MAX, limits), down)
+
+
+def hpa(
+    windowed: Windowed, kind: MetricKind, target: float, least: int = 1, behavior: Behavior | None = None
+) -> HpaPolicy:
+    metric = MetricSpec(kind, "load", TargetKind.AVERAGE_VALUE, round(1000 * target))
+    settings = HpaSettings(MOST_PODS, least, (metric,), behavior)
+    return HpaPolicy(settings, {"load": windowed})
+
+
+def keda(windowed: Windowed, target: float, least: int = 1, behavior: Behavior | None = None) -> KedaPolicy:
+    trigger = PrometheusTrigger("load", target)
+    settings = KedaSettings((trigger,), min_replicas=least, max_replicas=MOST_PODS, behavior=behavior)
+    return KedaPolicy(settings, {"load": windowed})
+
+
+def kpa(
+    metric: Metric, target: float, stable_s: float, percent: float, threshold: float, delay_s: float, least: int
+) -> KpaSettings:
+    return KpaSettings(
+        metric=metric,
+        total=1.0,
+        target=target,
+        stable_window_s=stable_s,
+        panic_window_s=max(5.0, stable_s * percent / 100),
+        panic_threshold=threshold / 100,
+        scale_down_delay_s=delay_s,
+        min_scale=least,
+        max_scale=MOST_PODS,
+    )
+
+
+# ---------------------------------------------------------------- replays
+
+
+def replay(case: Published) -> Replayed:
+    workload = find_workload(case.workload)
+    trace = find(str(SHARED / "traces" / f"{case.trace}.csv.gz"))
+    if case.contender == "reference":
+        plan = clairvoyant.reference(trace, workload, SEED)
+        return Replayed(case.key, plan.pod_hours, plan.missed_ratio)
+    target = Target(case.contender, policy_of(case, workload), Rails(1, MOST_PODS))
+    figures = run(Case(trace, workload, case.contender, lambda _: target, SEED)).figures
+    return Replayed(case.key, figures.pod_hours, figures.missed_ratio)
+
+
+def code_version() -> str:
+    """Hash of the code that these replays run."""
+    digest = hashlib.sha256()
+    for pattern in CODE:
+        for file in sorted(Path(__file__).parents[1].glob(pattern)):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def replay_all(cases: list[Published], jobs: int) -> dict[str, Replayed]:
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    version = code_version()
+    done = {}
+    if KEPT.exists():
+        lines = map(orjson.loads, KEPT.read_bytes().splitlines())
+        done = {line["key"]: Replayed(**line["replayed"]) for line in lines if line["version"] == version}
+        done = {replayed.key: replayed for replayed in done.values()}
+    missing = [case for case in cases if case.key not in done]
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    with KEPT.open("ab") as file:
+        for number, replayed in enumerate(parallel(joblib.delayed(replay)(case) for case in missing), 1):
+            line = {"key": replayed.key, "version": version, "replayed": vars(replayed)}
+            file.write(orjson.dumps(line) + b"\n")
+            file.flush()
+            done[replayed.key] = replayed
+            print(f"{number}/{len(missing)} {replayed.key}", flush=True)
+    return done
+
+
+# ---------------------------------------------------------------- the table
+
+
+@dataclass(frozen=True)
+class Row:
+    published: Published
+    replayed: Replayed
+
+    @property
+    def cost(self) -> float:
+        return self.replayed.pod_hours / self.published.pod_hours
+
+    @property
+    def agrees(self) -> bool:
+        before, now = self.published.missed_ratio, self.replayed.missed_ratio
+        if before is None:
+            within = now <= 0.01 or self.published.trace == EXCEPTED
+            return within and (abs(self.cost - 1) <= REFERENCE_BAND or self.published.trace == EXCEPTED)
+        points, share = MISSED_BAND
+        return abs(self.cost - 1) <= COST_BAND and abs(now - before) <= max(points, share * before)
+
+
+def lines(rows: list[Row]) -> Iterator[str]:
+    yield "| trace | workload | contender | pod-hours published | here | ratio | missed published | here | agrees |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for row in rows:
+        said, found = row.published, row.replayed
+        missed = "" if said.missed_ratio is None else f"{said.missed_ratio:.2%}"
+        yield (
+            f"| {said.trace} | {said.workload} | {said.contender} | {said.pod_hours:.2f} | {found.pod_hours:.2f} "
+            f"| {row.cost:.3f} | {missed} | {found.missed_ratio:.2%} | {'yes' if row.agrees else '**no**'} |"
+        )
+
+
+def summary(rows: list[Row]) -> Iterator[str]:
+    yield "| contender | cases | agree | largest difference in cost | largest difference in missed share (points) |"
+    yield "|---|---|---|---|---|"
+    for contender in dict.fromkeys(row.published.contender for row in rows):
+        mine = [row for row in rows if row.published.contender == contender]
+        cost = max(abs(row.cost - 1) for row in mine)
+        points = [
+            abs(row.replayed.missed_ratio - row.published.missed_ratio)
+            for row in mine
+            if row.published.missed_ratio is not None
+        ]
+        most = f"{100 * max(points):.2f}" if points else ""
+        yield f"| {contender} | {len(mine)} | {sum(row.agrees for row in mine)} | {cost:.2%} | {most} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("traces", nargs="*")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--contender", action="append", default=[])
+    parser.add_argument("--write", type=Path)
+    asked = parser.parse_args()
+    cases = [
+        case
+        for case in published((SHARED / "research" / "peers_measured.md").read_text())
+        if case.trace in (asked.traces or [case.trace]) and case.contender in (asked.contender or [case.contender])
+    ]
+    done = replay_all(cases, asked.jobs)
+    rows = [Row(case, done[case.key]) for case in cases]
+    text = "\n".join([*summary(rows), "", *lines([row for row in rows if not row.agrees] if False else rows)])
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
