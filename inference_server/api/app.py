@@ -35,6 +35,7 @@ def make_app(
     app = FastAPI(title="Speech inference", version=__version__, docs_url=None, redoc_url=None)
     router = _engine_routes(service)
     endpoints = frozenset(route.path for route in router.routes if "POST" in getattr(route, "methods", ()))  # type: ignore[attr-defined]
+    service.metrics.expect(endpoints)
     app.include_router(health_routes(service))
     app.include_router(model_routes(service))
     app.include_router(page_routes(service))

@@ -7,6 +7,7 @@ scrapes. Label values come from small fixed sets; nothing a client sends becomes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector, Summary
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -78,8 +79,16 @@ class Metrics:
         self._padding = histogram("speech_batch_padding_ratio", "Padded over real work of a batch", _PADDING_EDGES)
         for unlabelled in (self._admitted, self._audio_s, self._characters):
             unlabelled.labels(service)
+        for reason in get_args(Reason):
+            self._rejected.labels(service, reason)
+        self._completed.labels(service, "200")
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+
+    def expect(self, endpoints: Iterable[str]) -> None:
+        """Export the counters of these routes from the start: a series that is not there is not 0."""
+        for endpoint in endpoints:
+            self._received.labels(self._service, endpoint)
 
     def received(self, endpoint: str) -> None:
         """A request for inference arrived; `endpoint` is a route, never a raw path."""
