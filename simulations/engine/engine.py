@@ -18,7 +18,10 @@ UNLIMITED = 2**31 - 1
 
 
 class Routing(IntEnum):
-    """How a request finds a pod."""
+    """How a request finds a pod: one line in front of all of them, or each its own line.
+
+    Least outstanding counts what a pod serves and what waits there; among equals it goes round.
+    """
 
     SHARED = kernel.SHARED
     LEAST = kernel.LEAST

@@ -294,17 +294,16 @@ def _choose(s: State, rules: Rules, request: int) -> int:
     pods = s.mark[IN_SERVING]
     if rules.routing == RANDOM:
         return int(s.serving[int(s.route[request] * pods)])
-    if rules.routing == ROUND_ROBIN:
-        turn = s.mark[TURN] % pods
-        s.mark[TURN] = turn + 1
-        return int(s.serving[turn])
-    best, fewest = NOBODY, 0
-    for at in range(pods):
-        pod = s.serving[at]
-        outstanding = s.pod_n[pod, BUSY] + s.pod_n[pod, WAITING]
-        if best == NOBODY or outstanding < fewest:
-            best, fewest = pod, outstanding
-    return best
+    first = s.mark[TURN] % pods
+    best, fewest = first, s.pod_n[s.serving[first], BUSY] + s.pod_n[s.serving[first], WAITING]
+    if rules.routing == LEAST:  # among equals the next in turn
+        for step in range(1, pods):
+            at = (first + step) % pods
+            outstanding = s.pod_n[s.serving[at], BUSY] + s.pod_n[s.serving[at], WAITING]
+            if outstanding < fewest:
+                best, fewest = at, outstanding
+    s.mark[TURN] = best + 1
+    return int(s.serving[best])
 
 
 @hot

@@ -40,7 +40,7 @@ class Script:
 def scripted(*sizes, tick_s=5.0, seen=None, rails=None):
     """A target that follows a script."""
     policy = Script(tuple(sizes), [] if seen is None else seen, tick_s)
-    return lambda history: Target("scripted", policy, rails or Rails(0, 60))
+    return lambda _history: Target("scripted", policy, rails or Rails(0, 60))
 
 
 def fixed(pods):

@@ -119,11 +119,13 @@ class ReferenceEngine:
     def _choose(self, request: int) -> Pod:
         if self.service.routing is Routing.RANDOM:
             return self.in_rotation[int(self.load.route[request] * len(self.in_rotation))]
-        if self.service.routing is Routing.ROUND_ROBIN:
-            turn = self.turn % len(self.in_rotation)
-            self.turn = turn + 1
-            return self.in_rotation[turn]
-        return min(self.in_rotation, key=lambda pod: len(pod.slots) + len(pod.line))
+        turn = self.turn % len(self.in_rotation)
+        in_turn = [*self.in_rotation[turn:], *self.in_rotation[:turn]]
+        chosen = in_turn[0]
+        if self.service.routing is Routing.LEAST:
+            chosen = min(in_turn, key=lambda pod: len(pod.slots) + len(pod.line))
+        self.turn = self.in_rotation.index(chosen) + 1
+        return chosen
 
     def _serve(self, pod: Pod, requests: list[int]) -> None:
         work_s = 0.0
