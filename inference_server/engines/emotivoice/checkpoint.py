@@ -112,7 +112,10 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def assign(module: nn.Module, state: Mapping[str, Tensor], device: torch.device) -> None:
-    """Puts checked tensors in place of a module's parameters, as float32 on a device, and freezes it."""
-    placed = {name: tensor.to(device=device, dtype=torch.float32) for name, tensor in state.items()}
+    """Puts checked tensors in place of a module's parameters, as float32 on a device, and freezes it.
+
+    They are copied: pages of a mapped file may be dropped under memory pressure, to be read again amid a request.
+    """
+    placed = {name: tensor.to(device=device, dtype=torch.float32, copy=True) for name, tensor in state.items()}
     module.load_state_dict(placed, strict=True, assign=True)
     module.requires_grad_(requires_grad=False).eval()
