@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -138,5 +137,5 @@ async def _reference(wish: SpeechRequest, service: Service[Sentence, Pcm]) -> by
         return None
     try:
         return base64.b64decode(wish.reference_audio, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error, or text that is not ASCII
         raise bad_request("reference_audio must be base64", param="reference_audio") from error

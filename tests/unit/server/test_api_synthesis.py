@@ -229,6 +229,7 @@ async def test_a_reference_may_come_from_the_store(tmp_path) -> None:
         pytest.param({"input": "a", "stream_format": "sse"}, "stream_format", id="events"),
         pytest.param({"input": "a", "colour": "red"}, "colour", id="unknown field"),
         pytest.param({"input": "a", "reference_audio": "%%%"}, "reference_audio", id="no base64"),
+        pytest.param({"input": "a", "reference_audio": "é"}, "reference_audio", id="no ASCII"),
         pytest.param({"input": "a", "reference_audio": "AAAA"}, "file", id="no sound"),
         pytest.param({"input": "a", "reference_url": "https://a.org/"}, "reference_url", id="a URL, none is allowed"),
     ],
