@@ -10,14 +10,15 @@ from itertools import product
 from autoscaler.model import InvalidInput, Routing, Workload
 from autoscaler.policies.build import build
 from autoscaler.spec import LoadedPolicy
-from simulations.replay import Replay
+from simulations.replay import Reference, Replay
 from simulations.report import words
 from simulations.report.closeup import Closeup, budget, closeup
 from simulations.report.grid import Grid, grids
-from simulations.report.summary import Cell, Standing, cells, standings
+from simulations.report.summary import Cell, Standing, cells, measured, standings
 from simulations.result import Figures
 from simulations.store import Store
 from simulations.traffic.trace import Trace
+from simulations.workers import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,18 @@ class Comparison:
             for workload, trace, policy, seed in product(self._routed(), self.traces, self.policies, self.seeds)
         )
 
+    def reference(self, replay: Replay) -> Reference | None:
+        """What the cost of a replay is measured against, if it is."""
+        if not self.with_reference:
+            return None
+        return Reference(replay.trace, self.served()[replay.workload.name], replay.seed, replay.conditions)
+
+    def jobs(self) -> tuple[Job, ...]:
+        """All that must be computed, what takes long first."""
+        replays = self.replays()
+        references = {(r.trace.name, r.workload.name, r.seed): self.reference(r) for r in replays}
+        return (*(each for each in references.values() if each), *replays)
+
     def served(self) -> Mapping[str, Workload]:
         """Workloads by the name that figures give."""
         return {workload.name: workload for workload in self.workloads}
@@ -92,7 +105,7 @@ class Summary:
 
 def summary(comparison: Comparison, store: Store) -> Summary:
     """Everything but the timelines, in the order of the comparison; each replay must be in the store."""
-    figures = tuple(store.figures(replay.key()) for replay in comparison.replays())
+    figures = tuple(_figures(comparison, store, replay) for replay in comparison.replays())
     served = comparison.served()
     allowed = {name: words.allowed(workload) for name, workload in served.items()}
     table = cells(figures, comparison.counted(), allowed)
@@ -100,8 +113,18 @@ def summary(comparison: Comparison, store: Store) -> Summary:
     return Summary(figures, table, ranking, grids(table, ranking, served))
 
 
+def _figures(comparison: Comparison, store: Store, replay: Replay) -> Figures:
+    figures, reference = store.figures(replay.key()), comparison.reference(replay)
+    return measured(figures, store.figures(reference.key())) if reference else figures
+
+
 def closeups(comparison: Comparison, store: Store) -> tuple[Closeup, ...]:
-    """The replays of the first seed, for the plots over time; one timeline is in memory at a time."""
+    """The replays of the first seed, for the plots over time; two timelines are in memory at a time."""
     shown = [replay for replay in comparison.replays() if replay.seed == comparison.seeds[0]]
     share = budget(len(shown))
-    return tuple(closeup(store.load(replay.key()), replay.workload, share) for replay in shown)
+    found = []
+    for replay in shown:
+        reference = comparison.reference(replay)
+        against = store.load(reference.key()) if reference else None
+        found.append(closeup(store.load(replay.key()), against, replay.workload, share))
+    return tuple(found)

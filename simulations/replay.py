@@ -9,13 +9,15 @@ from typing import Any
 
 import orjson
 
+from autoscaler.forecast import priorfile
 from autoscaler.loop import Target
 from autoscaler.model import History, Routing, Workload
 from autoscaler.policies.build import build
 from autoscaler.ports import Journal
 from autoscaler.spec import LoadedPolicy
+from simulations import clairvoyant
 from simulations.engine import kernel
-from simulations.result import Figures, Result
+from simulations.result import Result
 from simulations.run import Case, run
 from simulations.store import code_version
 from simulations.traffic.trace import Trace
@@ -44,15 +46,49 @@ class Replay:
 
     def key(self) -> str:
         """Hash of everything that the result depends on, the code included."""
-        content = {
-            "code": code_version(),
-            "policy": [self.policy.name, self.policy.file.model_dump(mode="json", by_alias=True)],
-            "trace": trace_digest(self.trace),
-            "workload": asdict(self.workload),
-            "seed": self.seed,
-            "conditions": asdict(self.conditions),
-        }
-        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        policy = [self.policy.name, self.policy.file.model_dump(mode="json", by_alias=True)]
+        return _key(policy, self.trace, self.workload, self.seed, self.conditions)
+
+    def __str__(self) -> str:
+        return f"{self.policy.name} on {self.trace.name}, {self.workload.name}, seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a plan costs that knows the future; the same for every policy on this traffic."""
+
+    trace: Trace
+    workload: Workload
+    """What is served, within its own bounds."""
+    seed: int = 1
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def run(self) -> Result:
+        """Plan, and replay the plan. `reference_pod_hours` is the cost of the plan."""
+        served = replace(self.workload, routing=Routing.SHARED_QUEUE)
+        plan = clairvoyant.reference(self.trace, served, self.seed, self.conditions)
+        case = clairvoyant.case(self.trace, served, self.seed, self.conditions)
+        return run(case, reference_pod_hours=plan.pod_hours)
+
+    def key(self) -> str:
+        """Hash of everything that the plan depends on, the code included; not the routing."""
+        served = replace(self.workload, routing=Routing.SHARED_QUEUE)
+        return _key(None, self.trace, served, self.seed, self.conditions)
+
+    def __str__(self) -> str:
+        return f"the clairvoyant reference on {self.trace.name}, {self.workload.name}, seed {self.seed}"
+
+
+def _key(policy: object, trace: Trace, workload: Workload, seed: int, conditions: Conditions) -> str:
+    content = {
+        "code": code_version(),
+        "policy": policy,
+        "trace": trace_digest(trace),
+        "workload": asdict(workload),
+        "seed": seed,
+        "conditions": asdict(conditions),
+    }
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def trace_digest(trace: Trace) -> str:
@@ -68,16 +104,6 @@ def trace_digest(trace: Trace) -> str:
 def routed(workload: Workload, routing: Routing | None) -> Workload:
     """The workload with another routing, if one is asked for."""
     return workload if routing is None else replace(workload, routing=routing)
-
-
-def with_reference(result: Result, reference_pod_hours: float) -> Result:
-    """The result with its cost compared to a plan that knew the future."""
-    return replace(result, figures=figures_with_reference(result.figures, reference_pod_hours))
-
-
-def figures_with_reference(figures: Figures, reference_pod_hours: float) -> Figures:
-    """The figures with their cost compared to a plan that knew the future."""
-    return replace(figures, reference_pod_hours=reference_pod_hours, cost_ratio=figures.pod_hours / reference_pod_hours)
 
 
 def engine_is_compiled() -> bool:

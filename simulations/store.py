@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from autoscaler.files import atomic
 from autoscaler.model import InvalidInput
 from simulations.result import Change, Figures, Result, Timeline
 
@@ -44,16 +43,10 @@ class Store:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, prefix=f".{key[:12]}-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(encode(result))
-                Path(name).replace(self._path(key))
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
         except OSError as error:
             raise InvalidInput(f"{self.folder}: results cannot be kept here: {error.strerror or error}") from error
+        with atomic(self._path(key)) as file:
+            file.write(encode(result))
 
     def figures(self, key: str) -> Figures:
         """The figures alone; the timeline is not read."""

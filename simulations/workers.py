@@ -14,11 +14,13 @@ from typing import Any
 from joblib import Parallel, delayed, parallel_config
 
 from autoscaler.model import InvalidInput, MissingExtra, Unreachable
-from simulations.replay import Replay
+from simulations.replay import Reference, Replay
 from simulations.result import Result
 from simulations.store import Store, code_version
 
 DASK_TIMEOUT_S = 10
+
+Job = Replay | Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,13 @@ class Workers:
     """Address of a dask scheduler whose workers compute instead."""
 
 
-def finish(replays: Iterable[Replay], store: Store, workers: Workers) -> Generator[tuple[int, int]]:
+def finish(jobs: Iterable[Job], store: Store, workers: Workers) -> Generator[tuple[int, int]]:
     """Replay what the store lacks; each result is kept as soon as it is there.
 
     Yields the number of replays that are there and the number that are wanted, at first and after each.
 
     Args:
-        replays: what is wanted.
+        jobs: what is wanted.
         store: where results are, and go.
         workers: who computes.
 
@@ -46,14 +48,14 @@ def finish(replays: Iterable[Replay], store: Store, workers: Workers) -> Generat
         Unreachable: no dask scheduler answers at that address.
         KeyboardInterrupt: what was finished is kept, and no process is left behind.
     """
-    wanted = {replay.key(): replay for replay in replays}
-    missing = {key: replay for key, replay in wanted.items() if key not in store}
+    wanted = {job.key(): job for job in jobs}
+    missing = {key: job for key, job in wanted.items() if key not in store}
     stored = len(wanted) - len(missing)
     yield stored, len(wanted)
     if not missing:
         return
     with _pool(workers) as pool:
-        results = pool(delayed(_run)(key, replay) for key, replay in missing.items())
+        results = pool(delayed(_run)(key, job) for key, job in missing.items())
         try:
             for done, (key, result) in enumerate(results, stored + 1):
                 store.save(key, result)
@@ -65,12 +67,11 @@ def finish(replays: Iterable[Replay], store: Store, workers: Workers) -> Generat
             raise
 
 
-def _run(key: str, replay: Replay) -> tuple[str, Result]:
+def _run(key: str, job: Job) -> tuple[str, Result]:
     try:
-        return key, replay.run()
+        return key, job.run()
     except Exception as error:
-        name = f"{replay.policy.name} on {replay.trace.name}, {replay.workload.name}, seed {replay.seed}"
-        error.add_note(f"in the replay of {name}")
+        error.add_note(f"in the replay of {job}")
         raise
 
 

@@ -124,7 +124,7 @@ def _finish(comparison: Comparison, store: Store, workers: Workers) -> None:
         typer.echo("The engine is compiled once; the first replays take about a minute longer.", err=True)
     there = 0
     try:
-        with _progress() as tell, closing(finish(comparison.replays(), store, workers)) as steps:
+        with _progress() as tell, closing(finish(comparison.jobs(), store, workers)) as steps:
             for there, wanted in steps:
                 tell(there, wanted)
     except KeyboardInterrupt:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoscaler.files import atomic
 from autoscaler.model import InvalidInput
 
 if TYPE_CHECKING:
@@ -34,18 +34,8 @@ def write(path: Path, data: bytes) -> None:
     if path == STDOUT:
         sys.stdout.buffer.write(data)
         return
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be written: {error.strerror or error}") from error
+    with atomic(path) as file:
+        file.write(data)
 
 
 def prepare(*paths: Path | None) -> None:

@@ -39,34 +39,36 @@ def replay(
     """
     with needs("autoscaler replay", "simulations"):
         from autoscaler.spec import find_policy, find_workload
-        from simulations.replay import Replay, engine_is_compiled, routed, with_reference
+        from simulations.replay import Reference, Replay, engine_is_compiled, routed
         from simulations.report import records, tables, words
+        from simulations.report.summary import measured
         from simulations.traffic.find import find
 
     prepare(json, report, journal)
     loaded = find_policy(policy)
-    served = routed(loaded.serving(find_workload(workload) if workload else None), routing)
-    order = Replay(loaded, find(trace), served, seed)
+    named = find_workload(workload) if workload else None
+    served = routed(loaded.serving(named), routing)
+    traffic = find(trace)
     for finding in loaded.findings:
         typer.echo(str(finding), err=True)
     if not engine_is_compiled():
         typer.echo("The engine is compiled once; the first replay takes about a minute longer.", err=True)
 
     with _log(journal) if journal else nullcontext() as log:
-        result = order.run(log)
-    if reference:
-        result = with_reference(result, order.reference())
+        result = Replay(loaded, traffic, served, seed).run(log)
+    against = Reference(traffic, named or served, seed).run() if reference else None
+    figures = measured(result.figures, against.figures) if against else result.figures
 
     if json != STDOUT:
         screen = console()
-        screen.print(words.replay_headline(result.figures, served), markup=False, highlight=False, style="bold")
-        screen.print(tables.replay_table(result.figures, served))
+        screen.print(words.replay_headline(figures, served), markup=False, highlight=False, style="bold")
+        screen.print(tables.replay_table(figures, served))
     if json is not None:
-        write(json, records.replay_json(result.figures))
+        write(json, records.replay_json(figures))
     if report is not None:
         from simulations.report.page import replay_page
 
-        write(report, replay_page(result, served).encode())
+        write(report, replay_page(result, against, served).encode())
         typer.echo(f"report: {report}", err=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoscaler.model import Workload
+from simulations.report.summary import measured
 from simulations.report.timeline import Budget, packed
 from simulations.result import Figures, Result
 
@@ -31,6 +32,15 @@ def budget(closeups: int) -> Budget:
     )
 
 
-def closeup(result: Result, workload: Workload, share: Budget) -> Closeup:
-    """Pack one replay for the page; done one by one, so that a comparison need not hold all timelines."""
-    return Closeup(result.figures, result.timeline.start_s > 0, packed(result, workload, share))
+def closeup(result: Result, reference: Result | None, workload: Workload, share: Budget) -> Closeup:
+    """Pack one replay for the page; done one by one, so that a comparison need not hold all timelines.
+
+    Args:
+        result: the replay; where there is a reference, measured against it.
+        reference: the replay of the clairvoyant plan on the same traffic.
+        workload: what is served.
+        share: what this replay may take of the page.
+    """
+    figures = measured(result.figures, reference.figures) if reference else result.figures
+    against = reference.timeline if reference else None
+    return Closeup(figures, result.timeline.start_s > 0, packed(result, against, workload, share))

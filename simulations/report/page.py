@@ -23,7 +23,7 @@ from autoscaler.model import Workload
 from simulations.report import words
 from simulations.report.closeup import Closeup, budget, closeup
 from simulations.report.grid import grids
-from simulations.report.panels import PANELS
+from simulations.report.panels import panels
 from simulations.report.plots import plots
 from simulations.report.summary import Standing, cells, standings
 from simulations.result import Figures, Result
@@ -39,14 +39,14 @@ class Fact:
     tone: str = ""
 
 
-def replay_page(result: Result, workload: Workload) -> str:
-    """The page of one replay."""
-    figures = result.figures
+def replay_page(result: Result, reference: Result | None, workload: Workload) -> str:
+    """The page of one replay, and of the clairvoyant plan's replay where it is measured against it."""
+    shown = closeup(result, reference, workload, budget(1))
     return _page(
-        figures=(figures,),
-        closeups=(closeup(result, workload, budget(1)),),
+        figures=(shown.figures,),
+        closeups=(shown,),
         workloads={workload.name: workload},
-        counted={figures.trace: True},
+        counted={shown.figures.trace: True},
         compared=False,
     )
 
@@ -81,7 +81,8 @@ def _page(
     ranking = standings(table)
     shown = grids(table, ranking, workloads) if compared else ()
     policies = tuple(dict.fromkeys(each.policy for each in figures))
-    drawing = plots(policies, shown, table, allowed)
+    drawn = panels(with_reference=any(each.figures.reference_pod_hours is not None for each in closeups))
+    drawing = plots(drawn, policies, shown, table, allowed)
     cases = [_case(each, workloads[each.figures.workload]) for each in closeups]
     headlines = _headlines(ranking, workloads) if compared else (cases[0].headline,)
     library, script = _library(), _asset("page.js")
@@ -96,13 +97,13 @@ def _page(
         grids=shown,
         seeds=_listed("seed", [each.seed for each in figures]),
         roots=drawing.roots,
-        panels=PANELS,
+        panels=drawn,
         cases=cases,
         packed=[each.packed for each in closeups],
         data=_embedded(
             {
                 "plots": {"document": drawing.document, "roots": drawing.roots, "legends": drawing.legends},
-                "panels": [{"name": p.name, "key": p.key, "columns": [x.column for x in p.layers]} for p in PANELS],
+                "panels": [{"name": p.name, "key": p.key, "columns": [x.column for x in p.layers]} for p in drawn],
                 "policies": policies,
                 "cases": cases,
             }

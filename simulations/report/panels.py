@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ PANELS = (
             Layer("starting", "starting", "starting", "area"),
             Layer("draining", "draining", "draining", "area"),
             Layer("offered", "offered work", "ink"),
+            Layer("reference", "clairvoyant reference", "reference", "dashed"),
         ),
         key="held",
         height=240,
@@ -86,3 +87,10 @@ PANELS = (
         key="cost_pod_h",
     ),
 )
+
+
+def panels(*, with_reference: bool) -> tuple[Panel, ...]:
+    """All panels; without the reference's line where there is none."""
+    if with_reference:
+        return PANELS
+    return tuple(replace(p, layers=tuple(layer for layer in p.layers if layer.column != "reference")) for p in PANELS)

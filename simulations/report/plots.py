@@ -26,7 +26,7 @@ from bokeh.plotting import figure
 from simulations.report.canvas import Drawing, Key, canvas, number_axis, policy_role, tooltip
 from simulations.report.frontier import frontier
 from simulations.report.grid import Grid
-from simulations.report.panels import PANELS, Layer, Panel
+from simulations.report.panels import Layer, Panel
 from simulations.report.summary import Cell
 
 LATENCIES_S = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120)
@@ -42,12 +42,18 @@ class Plots:
     """Of each root."""
 
 
-def plots(policies: Sequence[str], grids: Sequence[Grid], cells: Sequence[Cell], allowed: Mapping[str, float]) -> Plots:
+def plots(
+    panels: Sequence[Panel],
+    policies: Sequence[str],
+    grids: Sequence[Grid],
+    cells: Sequence[Cell],
+    allowed: Mapping[str, float],
+) -> Plots:
     """The plots over time; for several policies also their fleets on one traffic, and the frontiers."""
     window = Range1d(name="window", start=0, end=1)
     crosshair = Span(dimension="height", line_width=1, line_dash="dotted", tags=["muted"])
     drawn = {"overview": Drawing(_overview(window))}
-    for panel in PANELS:
+    for panel in panels:
         drawn[panel.name] = _panel(panel, window, crosshair)
     if len(policies) > 1:
         drawn["fleets"] = _fleets(policies, window, crosshair)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, geometric_mean
 from typing import TypeVar
 
@@ -58,6 +58,13 @@ class Standing:
     cost_ratio: float | None
     cost_ratio_geometric: float | None
     pod_hours: float
+
+
+def measured(figures: Figures, reference: Figures) -> Figures:
+    """The figures with their cost measured against that of a plan that knew the future."""
+    pod_hours = reference.reference_pod_hours
+    ratio = figures.pod_hours / pod_hours if pod_hours else None
+    return replace(figures, reference_pod_hours=pod_hours, cost_ratio=ratio)
 
 
 def cells(figures: Iterable[Figures], counted: Mapping[str, bool], allowed: Mapping[str, float]) -> tuple[Cell, ...]:

@@ -30,10 +30,21 @@ class Budget:
     changes: int = 20_000
 
 
-def series(timeline: Timeline, workload: Workload) -> dict[str, Floats]:
-    """Everything that is drawn; each array has shape (steps,)."""
+def held_pods(timeline: Timeline) -> Floats:
+    """Pods that hold a GPU; shape (steps,)."""
+    return timeline.serving + timeline.standby + timeline.starting + timeline.draining
+
+
+def series(timeline: Timeline, reference: Timeline | None, workload: Workload) -> dict[str, Floats]:
+    """Everything that is drawn; each array has shape (steps,).
+
+    Args:
+        timeline: what happened.
+        reference: what happened under the clairvoyant plan on the same traffic.
+        workload: what is served.
+    """
     missed = timeline.late + timeline.left
-    held = timeline.serving + timeline.standby + timeline.starting + timeline.draining
+    held = held_pods(timeline)
     requests_rps = timeline.arrivals / timeline.step_s
     offered = requests_rps * workload.service_mean_s / workload.concurrency
     step_h = timeline.step_s / 3600
@@ -49,6 +60,7 @@ def series(timeline: Timeline, workload: Workload) -> dict[str, Floats]:
         "standby": timeline.standby,
         "draining": timeline.draining,
         "held": held,
+        "reference": np.full_like(held, np.nan) if reference is None else held_pods(reference),
         "latency_p50_s": timeline.latency_p50_s,
         "latency_p99_s": timeline.latency_p99_s,
         "cost_pod_h": np.cumsum(held) * step_h,
@@ -93,10 +105,10 @@ def largest(moved: Sequence[int | None], limit: int) -> list[int]:
     return sorted(by_size[:limit])
 
 
-def packed(result: Result, workload: Workload, budget: Budget) -> str:
+def packed(result: Result, reference: Timeline | None, workload: Workload, budget: Budget) -> str:
     """One replay for the page: gzip of JSON in base64, decoded by the browser when it is looked at."""
     timeline = result.timeline
-    drawn = series(timeline, workload)
+    drawn = series(timeline, reference, workload)
     kept = keep(drawn, budget.points)
     moved = moves(result.changes)
     changes = [(result.changes[index], moved[index]) for index in largest(moved, budget.changes)]

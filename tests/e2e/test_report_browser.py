@@ -43,10 +43,10 @@ def results(tts):
 @pytest.fixture(scope="module")
 def pages(results, tts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
-    shown = [closeup(result, tts, budget(len(results))) for result in results]
+    shown = [closeup(result, None, tts, budget(len(results))) for result in results]
     counted = {result.figures.trace: True for result in results}
     texts = {
-        "replay": replay_page(results[1], tts),
+        "replay": replay_page(results[1], None, tts),
         "comparison": comparison_page([result.figures for result in results], shown, {"tts": tts}, counted),
     }
     paths = {name: folder / f"{name}.html" for name in texts}

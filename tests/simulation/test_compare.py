@@ -39,7 +39,7 @@ def comparison() -> Comparison:
 @pytest.fixture(scope="module")
 def store(comparison, tmp_path_factory) -> Store:
     store = Store(tmp_path_factory.mktemp("results"))
-    list(finish(comparison.replays(), store, HERE))
+    list(finish(comparison.jobs(), store, HERE))
     return store
 
 
@@ -61,6 +61,25 @@ def test_every_place_of_the_table_is_filled(comparison, store):
     assert all(entry is not None for row in grid.rows for entry in row.entries)
 
 
+def test_costs_are_measured_against_one_plan_for_all_policies(comparison, store):
+    found = summary(comparison, store).figures
+    assert all(each.cost_ratio == each.pod_hours / each.reference_pod_hours for each in found)
+    plans = {(each.trace, each.seed): set() for each in found}
+    for each in found:
+        plans[each.trace, each.seed].add(each.reference_pod_hours)
+    assert [len(costs) for costs in plans.values()] == [1, 1, 1, 1]
+
+
+def test_no_routing_and_no_bounds_of_a_policy_change_the_plan(comparison):
+    routed = replace(comparison, routings=(Routing.SHARED_QUEUE, Routing.RANDOM))
+    assert len(routed.replays()) == 2 * len(comparison.replays())
+    assert len({job.key() for job in routed.jobs()}) == len({job.key() for job in comparison.jobs()}) + 8
+
+
+def test_a_plan_is_not_made_where_nobody_asks(comparison):
+    assert replace(comparison, with_reference=False).jobs() == comparison.replays()
+
+
 def test_the_page_shows_the_first_seed_over_time(comparison, store):
     shown = closeups(comparison, store)
     assert len(shown) == 4
@@ -69,13 +88,13 @@ def test_the_page_shows_the_first_seed_over_time(comparison, store):
 
 def test_the_same_inputs_give_the_same_bytes(comparison, store, tmp_path):
     again = Store(tmp_path)
-    list(finish(comparison.replays(), again, HERE))
+    list(finish(comparison.jobs(), again, HERE))
     assert record_of(comparison, again) == record_of(comparison, store)
 
 
 def test_several_processes_find_what_one_finds(comparison, store, tmp_path):
     parallel = Store(tmp_path)
-    list(finish(comparison.replays(), parallel, Workers(cores=2)))
+    list(finish(comparison.jobs(), parallel, Workers(cores=2)))
     assert record_of(comparison, parallel) == record_of(comparison, store)
 
 
@@ -133,7 +152,7 @@ def test_a_name_means_one_thing_in_a_table(comparison, change, problem):
 def test_a_scheduler_that_does_not_answer_is_named(comparison, tmp_path, monkeypatch):
     monkeypatch.setattr("simulations.workers.DASK_TIMEOUT_S", 0.5)
     with pytest.raises(Unreachable, match=r"tcp://127\.0\.0\.1:9"):
-        list(finish(comparison.replays(), Store(tmp_path), Workers(dask="tcp://127.0.0.1:9")))
+        list(finish(comparison.jobs(), Store(tmp_path), Workers(dask="tcp://127.0.0.1:9")))
 
 
 @pytest.mark.slow
@@ -143,7 +162,7 @@ def test_two_worker_processes_of_a_dask_scheduler_find_what_one_process_finds(co
 
     remote = Store(tmp_path)
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster:
-        list(finish(comparison.replays(), remote, Workers(dask=cluster.scheduler_address)))
+        list(finish(comparison.jobs(), remote, Workers(dask=cluster.scheduler_address)))
     assert record_of(comparison, remote) == record_of(comparison, store)
 
 

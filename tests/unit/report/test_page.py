@@ -10,6 +10,7 @@ import pytest
 
 from simulations.report.closeup import budget, closeup
 from simulations.report.page import comparison_page, replay_page
+from simulations.report.panels import panels
 from simulations.report.plots import plots
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -34,15 +35,24 @@ def comparison(tts, make_result):
         for policy, margin in (("hpa", 1.4), ("kpa", 1.6), (NASTY, 1.2))
         for trace in ("steady", "spiky", NASTY)
     ]
-    shown = [closeup(result, tts, budget(len(results))) for result in results]
+    shown = [closeup(result, None, tts, budget(len(results))) for result in results]
     counted = {"steady": True, "spiky": True, NASTY: False}
     return comparison_page([result.figures for result in results], shown, {"tts": tts}, counted)
 
 
 def test_the_headline_states_the_result(tts, make_result):
-    page = replay_page(make_result(), tts)
+    page = replay_page(make_result(), None, tts)
     (headline,) = re.findall(r"<h1[^>]*>(.*?)</h1>", page)
     assert html.unescape(headline).startswith("hpa met 99 % within 0.8 s: missed 0.42 %")
+
+
+def test_a_page_measures_against_the_reference_it_is_given(tts, make_result):
+    result = make_result(pod_hours=15.0, reference_pod_hours=None, cost_ratio=None)
+    reference = make_result(policy="clairvoyant", reference_pod_hours=10.0)
+    page = replay_page(result, reference, tts)
+    assert "15.0 pod-hours, 1.50× the clairvoyant reference" in page
+    assert '"label":"clairvoyant reference"' in page
+    assert '"label":"clairvoyant reference"' not in replay_page(result, None, tts)
 
 
 def test_nothing_is_loaded_from_anywhere(comparison):
@@ -87,7 +97,7 @@ def test_every_replay_is_carried(comparison):
 
 
 def test_one_policy_has_no_frontier(tts, make_result):
-    assert 'id="frontier-0"' not in replay_page(make_result(), tts)
+    assert 'id="frontier-0"' not in replay_page(make_result(), None, tts)
 
 
 @pytest.mark.parametrize(("replays", "most"), [(1, 40_000), (12, 20_000), (480, 500)])
@@ -96,12 +106,12 @@ def test_many_replays_share_one_page(replays, most):
 
 
 def test_two_days_of_noise_stay_under_six_megabytes(tts, make_result):
-    assert len(replay_page(make_result(hours=48), tts)) < 6_000_000
+    assert len(replay_page(make_result(hours=48), None, tts)) < 6_000_000
 
 
 def test_colours_are_roles_of_the_style_sheet(tts, make_result):
-    page = replay_page(make_result(), tts)
-    drawn = plots(["hpa", "kpa"], (), (), {})
+    page = replay_page(make_result(), None, tts)
+    drawn = plots(panels(with_reference=True), ["hpa", "kpa"], (), (), {})
     roles = set(re.findall(r'"tags":\s*\["([\w-]+)"\]', json.dumps(drawn.document)))
     css = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
     light, dark = css.split('[data-theme="dark"]')[:2]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulations.report.summary import cells, standings
+from simulations.report.summary import cells, measured, standings
 
 COUNTED = {"steady": True, "spiky": True, "hopeless": False}
 ALLOWED = {"tts": 0.01}
@@ -51,6 +51,13 @@ def test_a_missing_reference_makes_no_mean(make_figures):
     (standing,) = standings(cells(runs, COUNTED, ALLOWED))
     assert standing.cost_ratio is None
     assert standing.cost_ratio_geometric is None
+
+
+def test_costs_are_measured_against_the_plan(make_figures):
+    alone = make_figures(pod_hours=15.0, reference_pod_hours=None, cost_ratio=None)
+    figures = measured(alone, make_figures(policy="clairvoyant", reference_pod_hours=10.0))
+    assert (figures.reference_pod_hours, figures.cost_ratio) == (10.0, 1.5)
+    assert figures.policy == "hpa"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

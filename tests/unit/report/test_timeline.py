@@ -19,12 +19,19 @@ def unpacked(text: str) -> dict:
 
 def test_rates_work_and_cost(tts, make_result):
     result = make_result(hours=1)
-    drawn = series(result.timeline, tts)
+    drawn = series(result.timeline, None, tts)
     pods = sum(getattr(result.timeline, phase) for phase in ("serving", "starting", "standby", "draining"))
     assert drawn["requests_rps"].sum() * 5 == result.timeline.arrivals.sum()
     assert drawn["offered"] == pytest.approx(drawn["requests_rps"] * 0.18)
     assert drawn["cost_pod_h"][-1] == pytest.approx(pods.mean() * 1.0)
     assert np.all(np.diff(drawn["cost_pod_h"]) >= 0)
+
+
+def test_the_reference_is_drawn_beside_the_replay(tts, make_result):
+    result, reference = make_result(hours=1), make_result(hours=1, margin=1.0)
+    drawn = series(result.timeline, reference.timeline, tts)
+    assert drawn["reference"].sum() < drawn["held"].sum()
+    assert np.all(np.isnan(series(result.timeline, None, tts)["reference"]))
 
 
 @settings(max_examples=30, deadline=None)
@@ -43,12 +50,12 @@ def test_thinning_keeps_the_extremes_of_every_series_and_the_budget(steps, point
 
 
 def test_a_short_replay_is_kept_whole(tts, make_result):
-    assert unpacked(packed(make_result(hours=1), tts, Budget()))["kept"] is None
+    assert unpacked(packed(make_result(hours=1), None, tts, Budget()))["kept"] is None
 
 
 def test_packed_values_are_those_of_the_result(tts, make_result):
     result = make_result(hours=1, start_s=1_467_590_400.0)
-    document = unpacked(packed(result, tts, Budget()))
+    document = unpacked(packed(result, None, tts, Budget()))
     assert document["start_s"] == 1_467_590_400.0
     assert document["steps"] == len(result.timeline.arrivals)
     assert document["series"]["queued"] == pytest.approx(result.timeline.queued, rel=1e-3)
@@ -58,11 +65,11 @@ def test_packed_values_are_those_of_the_result(tts, make_result):
 def test_nothing_arrived_is_no_latency(tts, make_result):
     result = make_result(hours=1)
     result.timeline.latency_p99_s[3] = np.nan
-    assert unpacked(packed(result, tts, Budget()))["series"]["latency_p99_s"][3] is None
+    assert unpacked(packed(result, None, tts, Budget()))["series"]["latency_p99_s"][3] is None
 
 
 def test_the_same_result_packs_to_the_same_bytes(tts, make_result):
-    assert packed(make_result(), tts, Budget()) == packed(make_result(), tts, Budget())
+    assert packed(make_result(), None, tts, Budget()) == packed(make_result(), None, tts, Budget())
 
 
 def changes(*sizes: int) -> tuple[Change, ...]:
