@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoscaler.cli.extras import needs
-from autoscaler.cli.output import STDOUT, console, prepare, write
+from autoscaler.cli.output import STDOUT, busy, console, prepare, write
 from autoscaler.model import Routing
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ def replay(
     if not engine_is_compiled():
         typer.echo("The engine is compiled once; the first replay takes about a minute longer.", err=True)
 
-    with _log(journal) if journal else nullcontext() as log:
+    with busy("replaying"), _log(journal) if journal else nullcontext() as log:
         result = Replay(loaded, traffic, served, seed).run(log)
-    against = Reference(traffic, named or served, seed).run() if reference else None
+    with busy("planning with the future known"):
+        against = Reference(traffic, named or served, seed).run() if reference else None
     figures = measured(result.figures, against.figures) if against else result.figures
 
     if json != STDOUT:

@@ -98,7 +98,7 @@ def _areas(plot: figure, layers: Sequence[Layer], source: ColumnDataSource) -> l
     if not layers:
         return []
     columns = [layer.column for layer in layers]
-    areas = plot.varea_stack(columns, x="t", source=source, fill_alpha=0.75)
+    areas = plot.varea_stack(columns, x="t", source=source, fill_alpha=0.5)
     edges = plot.vline_stack(columns, x="t", source=source, line_width=1)
     # Where the layers above are empty their edges coincide; the lowest is the one to see.
     plot.renderers = [*areas, *reversed(edges)]
