@@ -77,14 +77,26 @@ def replay_headline(figures: Figures, workload: Workload) -> str:
 
 
 def comparison_headline(standings: tuple[Standing, ...], workload: Workload) -> str:
-    """The result of a comparison under one workload and routing: who kept most traces, and at what cost."""
-    best = min(standings, key=_rank)
-    others = f", the best of {len(standings)} policies" if len(standings) > 1 else ""
+    """The result of a comparison under one workload and routing: who kept most traces, and who fewer for less."""
+    best, *cheaper = frontier(standings)
     kept = f"{best.policy} kept {best.kept} of {best.traces} traces within {share(allowed(workload))} missed"
-    if best.cost_ratio is None:
-        return f"{kept}{others}, with {hours(best.pod_hours)} pod-hours a trace."
-    return f"{kept}{others}, at {times(best.cost_ratio)} the clairvoyant reference."
+    reference = " the clairvoyant reference" if best.cost_ratio is not None else " a trace"
+    others = "".join(f"; {each.policy} {each.kept} at {_cost(each)}" for each in cheaper[:2])
+    return f"{kept}, at {_cost(best)}{reference}{others}."
 
 
-def _rank(standing: Standing) -> tuple[int, float]:
-    return -standing.kept, standing.pod_hours if standing.cost_ratio is None else standing.cost_ratio
+def frontier(standings: tuple[Standing, ...]) -> list[Standing]:
+    """Policies that no other beats: most traces kept first, then each that keeps fewer at a lower cost."""
+    found: list[Standing] = []
+    for standing in sorted(standings, key=lambda each: (-each.kept, _paid(each))):
+        if not found or _paid(standing) < _paid(found[-1]):
+            found.append(standing)
+    return found
+
+
+def _paid(standing: Standing) -> float:
+    return standing.pod_hours if standing.cost_ratio is None else standing.cost_ratio
+
+
+def _cost(standing: Standing) -> str:
+    return times(standing.cost_ratio) if standing.cost_ratio is not None else f"{hours(standing.pod_hours)} pod-hours"

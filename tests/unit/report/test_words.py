@@ -66,13 +66,26 @@ def standing(policy: str, kept: int, cost: float | None, hours: float = 20.0) ->
 
 
 @pytest.mark.parametrize(
-    ("standings", "best"),
+    ("standings", "policies"),
     [
-        pytest.param([standing("cheap", 10, 1.2), standing("safe", 16, 1.4)], "safe", id="keeping more comes first"),
-        pytest.param([standing("dear", 16, 1.4), standing("cheap", 16, 1.2)], "cheap", id="then cost"),
-        pytest.param([standing("a", 16, None, 30), standing("b", 16, None, 20)], "b", id="then hours, if no reference"),
+        pytest.param([standing("cheap", 10, 1.2), standing("safe", 16, 1.4)], ["safe", "cheap"], id="fewer for less"),
+        pytest.param([standing("dear", 16, 1.4), standing("cheap", 16, 1.2)], ["cheap"], id="as many for less"),
+        pytest.param([standing("best", 16, 1.2), standing("worse", 10, 1.3)], ["best"], id="fewer for more"),
+        pytest.param([standing("a", 16, None, 30), standing("b", 9, None, 20)], ["a", "b"], id="pod-hours, no ratio"),
     ],
 )
-def test_headline_of_a_comparison_names_the_best(tts, standings, best):
-    headline = words.comparison_headline(tuple(standings), tts)
-    assert headline.startswith(f"{best} kept 16 of 16 traces within 1 % missed, the best of 2 policies")
+def test_the_frontier_is_what_no_other_beats(standings, policies):
+    assert [each.policy for each in words.frontier(tuple(standings))] == policies
+
+
+def test_headline_of_a_comparison_names_the_best_and_who_keeps_fewer_for_less(tts):
+    standings = (standing("hpa", 9, 1.1), standing("safe", 16, 1.4), standing("dear", 16, 2.0))
+    assert words.comparison_headline(standings, tts) == (
+        "safe kept 16 of 16 traces within 1 % missed, at 1.40× the clairvoyant reference; hpa 9 at 1.10×."
+    )
+
+
+def test_headline_without_a_reference_is_in_pod_hours(tts):
+    assert words.comparison_headline((standing("hpa", 9, None),), tts) == (
+        "hpa kept 9 of 16 traces within 1 % missed, at 20.0 pod-hours a trace."
+    )
