@@ -178,7 +178,7 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
     level = past.level[:, None]
     means = log_ratio(past.mean(here + plan.first, np.minimum(here + plan.end, here)), level)
     before = log_ratio(past.mean(here + plan.before_first, here + plan.before_end), level)
-    extremes = np.column_stack([_extreme(past.series.short, rows, extreme) for extreme in plan.extremes])
+    extremes = np.column_stack([extreme(past.series.short, rows, each) for each in plan.extremes])
     now_s = local_s(past.series.start_s + rows * plan.interval_s)[:, None]
     return np.hstack(
         [
@@ -193,7 +193,7 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
     )
 
 
-def _extreme(short: npt.NDArray[np.float32], rows: Rows, wanted: Extreme) -> Floats:
+def extreme(short: npt.NDArray[np.float32], rows: Rows, wanted: Extreme) -> Floats:
     """One extreme for each row; 0 where nothing is known."""
     if len(rows) == 1:
         end = int(rows[0]) + wanted.end

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from autoscaler.forecast.priorfile import Priors
+from autoscaler.forecast.priorfile import load as load_priors
 from autoscaler.model import History, InvalidInput, Rails, Workload
 from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaPolicy, HpaSettings
@@ -48,7 +50,8 @@ def build(
         history: traffic from before the first tick, for a policy that learns.
 
     Raises:
-        InvalidInput: there is no workload, or nothing of the policy can be carried out here.
+        InvalidInput: there is no workload, nothing of the policy can be carried out here, or the file of what other
+            services taught cannot be used.
     """
     served = policy.serving(workload)
     rule = policy.spec.policy
@@ -65,7 +68,9 @@ def build(
             zone = ZoneInfo(policy.spec.clock.time_zone)
             scrape_s = policy.spec.signals.prometheus.scrape_interval_s or 0.0
             tick_s = max(rule.tick_s, scrape_s)
-            return _predictive(rule, served, tick_s, zone, history), Rails(served.min_replicas, served.max_replicas)
+            priors = load_priors(policy.prior) if policy.prior else None
+            found = _predictive(rule, served, tick_s, zone, priors)
+            return PredictivePolicy(found, history), Rails(served.min_replicas, served.max_replicas)
 
 
 def _fixed(policy: LoadedPolicy, rule: FixedRule) -> FixedPolicy:
@@ -135,14 +140,14 @@ def _kpa(rule: KpaRule, served: Workload) -> KpaPolicy:
 
 
 def _predictive(
-    rule: PredictiveRule, served: Workload, tick_s: float, zone: ZoneInfo, history: History | None
-) -> PredictivePolicy:
+    rule: PredictiveRule, served: Workload, tick_s: float, zone: ZoneInfo, priors: Priors | None
+) -> Settings:
     """A stated price is a price whose least and most are the same."""
     if rule.miss_price == "auto":
         first, least, most = rule.first_price_s, LEAST_PRICE * served.service_mean_s, rule.most_price_s
     else:
         first = least = most = rule.miss_price
-    settings = Settings(
+    return Settings(
         workload=served,
         bounds=Bounds(max(served.min_replicas, 1), served.max_replicas),
         price=PriceRule(1 - served.objective_share, first, least, most, rule.first_correction),
@@ -150,8 +155,8 @@ def _predictive(
         tick_s=tick_s,
         interval_s=tick_s,
         time_zone=zone,
+        priors=priors,
     )
-    return PredictivePolicy(settings, history)
 
 
 def _windowed(policy: LoadedPolicy, measure: Measure) -> Windowed:

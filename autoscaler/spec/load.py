@@ -15,6 +15,7 @@ from autoscaler.spec.base import API_VERSION
 from autoscaler.spec.document import Document, Problem, read, shown
 from autoscaler.spec.manifests import Import, from_hpa, from_scaled_object
 from autoscaler.spec.policy import PolicyFile, PolicySpec
+from autoscaler.spec.predictive import PredictiveRule
 from autoscaler.spec.replayable import gaps
 from autoscaler.spec.rules import Plain, policy_clashes, workload_file_clashes
 from autoscaler.spec.validate import ABSENT, validated
@@ -58,6 +59,14 @@ class LoadedPolicy:
         bounds = self.spec.replicas
         pods = f", {bounds.min} to {bounds.max} pods" if bounds else ", bounds of the workload"
         return f"{self.kind}, rule {self.spec.policy.type}{pods}"
+
+    @property
+    def prior(self) -> Path | None:
+        """The file of what other services taught, where the rule asks for one."""
+        rule = self.spec.policy
+        if not isinstance(rule, PredictiveRule) or rule.prior == "none":
+            return None
+        return shipped_prior() if rule.prior == "shipped" else Path(self.source).parent / rule.prior
 
     def serving(self, workload: model.Workload | None = None) -> model.Workload:
         """The workload to replay: the given one, else the policy's own; the policy's bounds rule over both.
@@ -139,6 +148,11 @@ def shipped_policies() -> Mapping[str, Path]:
 def shipped_workloads() -> Mapping[str, Path]:
     """The workloads that come with this program, by name."""
     return _by_name(_shipped() / "workloads")
+
+
+def shipped_prior() -> Path:
+    """The forecast learned over other services that comes with this program."""
+    return _shipped() / "priors" / "services.npz"
 
 
 def _shipped() -> Path:

@@ -28,3 +28,6 @@ class PredictiveRule(Model):
     """With `auto`: measured misses over replayed ones, while none was measured."""
     drain_within_s: Duration = Field(default=3.0, alias="drainWithin")
     """Requests that wait shall be gone this soon: more pods are ordered for them."""
+    prior: str = Field(default="shipped", min_length=1, examples=["none", "./services.npz"])
+    """A forecast learned over other services, mixed in as far as it proves itself while this one's own history is under
+    four days: `shipped`, `none`, or the path, relative to this file, of one made by `python -m simulations.prior`."""

@@ -45,6 +45,8 @@ class Entry(BaseModel):
     scale: Positive = 1.0
     eval_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     counted: bool = True
+    train: bool = False
+    """Whether a model that is shipped may learn from it."""
     source: str = ""
     licence: str = ""
     character: str = ""

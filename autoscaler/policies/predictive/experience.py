@@ -10,6 +10,7 @@ import numpy.typing as npt
 from autoscaler.capacity.missed import Table, level, table
 from autoscaler.forecast.bins import OFFSET
 from autoscaler.forecast.features import LONGEST_SILENCE_S, Past, features, is_high, past
+from autoscaler.forecast.mixture import GONE_S
 from autoscaler.policies.predictive.demand import Interval
 from autoscaler.policies.predictive.learn import spans
 from autoscaler.policies.predictive.memory import Memory
@@ -50,12 +51,23 @@ def remember(memory: Memory, interval: Interval) -> None:
     traffic.largest = max(traffic.largest, float(traffic.series.short[-1]))
     if is_high(traffic.series, scale):
         traffic.last_high = len(traffic.series) - 1
+    if memory.borrowing is not None:
+        memory.borrowing.interval_ended()
     if len(traffic.levels) >= horizon:
-        before = traffic.levels.popleft() * scale + OFFSET
-        tail = traffic.series.short[-horizon:]
-        for residuals, span in zip((memory.order_residuals, memory.hold_residuals), spans(memory.windows), strict=True):
-            peak = float(tail[span.start : span.stop].max())
-            residuals.add(math.log((peak * scale + OFFSET) / before))
+        _book(memory, traffic.levels.popleft() * scale)
+    if _age_s(memory) >= GONE_S:
+        memory.borrowing = None
+
+
+def _book(memory: Memory, level: float) -> None:
+    """The outcomes of the moment whose windows just ended, from the level of then in busy slots."""
+    tail = memory.traffic.series.short[-memory.windows.horizon :] * slots_per_request(memory)
+    order, hold = (float(tail[span.start : span.stop].max()) for span in spans(memory.windows))
+    ratios = math.log((order + OFFSET) / (level + OFFSET)), math.log((hold + OFFSET) / (level + OFFSET))
+    memory.order_residuals.add(ratios[0])
+    memory.hold_residuals.add(ratios[1])
+    if memory.borrowing is not None:
+        memory.borrowing.window_ended(ratios, (order, hold))
 
 
 def bridge(memory: Memory, until_s: float) -> None:
@@ -89,11 +101,25 @@ def remember_all(memory: Memory, counts: Floats) -> None:
 
 def forecast(memory: Memory, settings: Settings) -> tuple[Floats, Floats]:
     """Distributions of the load in the order and in the hold window, relative to the present level."""
+    present = _present(memory)
+    own = _own_forecast(memory, settings, present)
+    if memory.borrowing is None:
+        return own
+    return memory.borrowing.forecast(present, memory.demand.dispersion, own, _age_s(memory))
+
+
+def _own_forecast(memory: Memory, settings: Settings, present: Past) -> tuple[Floats, Floats]:
+    """What the service's own past says."""
     if memory.model is None:
         return memory.order_residuals.histogram, memory.hold_residuals.histogram
-    now = np.array([len(memory.traffic.series)])
-    row = features(_present(memory), now, memory.model.layout, settings.local_s)
+    now = np.array([len(present.series)])
+    row = features(present, now, memory.model.layout, settings.local_s)
     return memory.model.forest.histograms(row[0])
+
+
+def _age_s(memory: Memory) -> float:
+    """Length of the own history."""
+    return len(memory.traffic.series) * memory.traffic.series.interval_s
 
 
 def _present(memory: Memory) -> Past:

@@ -37,7 +37,7 @@ def learn(
     """
     count = len(series)
     rows = np.arange(min(SKIPPED_ROWS, count // 3), count - windows.horizon + 1)
-    rows = rows[_measured(series, rows, windows.horizon)] if len(rows) else rows
+    rows = rows[measured(series, rows, windows.horizon)] if len(rows) else rows
     if len(rows) < LEAST_ROWS:
         return None
     order, hold = outcomes(series.short * slots_per_request, rows, windows)
@@ -62,7 +62,7 @@ def spans(windows: Windows) -> tuple[range, range]:
     return range(first + SHORT - 1, end), range(SHORT - 1, windows.hold)
 
 
-def _measured(series: LoadSeries, rows: npt.NDArray[np.intp], horizon: int) -> npt.NDArray[np.bool_]:
+def measured(series: LoadSeries, rows: npt.NDArray[np.intp], horizon: int) -> npt.NDArray[np.bool_]:
     """Whether every interval of a row's windows was measured."""
     sums = np.concatenate([[0], np.cumsum(series.known)])
     return np.asarray(sums[rows + horizon] - sums[rows] == horizon)

@@ -17,6 +17,7 @@ from autoscaler.forecast.forest import Forest
 from autoscaler.forecast.leadtime import LeadTime, Windows
 from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import LoadSeries
+from autoscaler.policies.predictive.borrowing import Borrowing
 from autoscaler.policies.predictive.demand import Demand
 from autoscaler.policies.predictive.shadows import Shadows
 from autoscaler.policies.predictive.steering import Steering
@@ -100,6 +101,8 @@ class Memory:
     target: int
     falling: int = 0
     model: Model | None = None
+    borrowing: Borrowing | None = None
+    """What other services taught, while the own history is short."""
     next_fit_s: float = math.inf
     began_s: float = math.nan
     """Clock time of the first tick."""

@@ -17,6 +17,7 @@ from autoscaler.forecast.leadtime import LeadTime, windows
 from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import spread
 from autoscaler.model import Fit, History, Observation, Phase, Proposal, Step
+from autoscaler.policies.predictive.borrowing import Borrowing
 from autoscaler.policies.predictive.demand import Demand, Interval
 from autoscaler.policies.predictive.experience import (
     bridge,
@@ -115,6 +116,8 @@ class PredictivePolicy:
         settings = self.settings
         lead = LeadTime(settings.workload.cold_start)
         spans = windows(lead, settings.interval_s, DATA_AGE_S)
+        priors = settings.priors
+        prior = priors.nearest(settings.workload.cold_start.typical_s, settings.interval_s) if priors else None
         return Memory(
             traffic=Traffic.begin(settings.interval_s, start_s),
             demand=Demand.begin(settings.workload, settings.interval_s),
@@ -125,6 +128,7 @@ class PredictivePolicy:
             shadows=Shadows.begin(1, spans.served_from),
             steering=Steering(settings.price.start),
             target=0,
+            borrowing=Borrowing.of(prior) if prior else None,
         )
 
     def _arrive(self, memory: Memory, seen: Observation) -> None:
@@ -162,12 +166,10 @@ class PredictivePolicy:
     def _follow(self, memory: Memory, order: int, hold: int, seen: Observation) -> tuple[Step, ...]:
         """The target of this tick, stage by stage: what is ordered, what waits, what is held."""
         now = _busy_pods(memory)
-        price = memory.steering.price
+        why = f"worth their cost when a pod ordered now would serve, at {memory.steering.price:.2f} pod-s a miss"
         steps = [
             Step("present", now, 0, "busy at the present load; a rule without foresight would start from here"),
-            Step(
-                "order", order, 0, f"worth their cost when a pod ordered now would serve, at {price:.2f} pod-s a miss"
-            ),
+            Step("order", order, 0, why + self._borrowed(memory)),
         ]
         backlog = self._backlog(memory, seen.fleet.count(Phase.SERVING))
         if backlog > order:
@@ -182,6 +184,13 @@ class PredictivePolicy:
             why = kept if memory.target <= hold else "fewer are wanted, but not yet at two ticks running"
             steps.append(Step("hold", memory.target, 0, why))
         return tuple(steps)
+
+    def _borrowed(self, memory: Memory) -> str:
+        """How much of the forecast is not from the own past, and where it is from."""
+        priors, borrowing = self.settings.priors, memory.borrowing
+        if priors is None or borrowing is None:
+            return ""
+        return f"; {borrowing.weight:.0%} of the forecast is what other services taught (prior {priors.digest})"
 
     def _backlog(self, memory: Memory, serving: int) -> int:
         law = memory.demand.law
@@ -226,6 +235,7 @@ class PredictivePolicy:
             "allowance": steering.allowance(rule),
             "dispersion": memory.demand.dispersion,
             "service_mean_s": memory.demand.law.mean_s,
+            "borrowed": memory.borrowing.weight if memory.borrowing else 0.0,
         }
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, tzinfo
 import numpy as np
 import numpy.typing as npt
 
+from autoscaler.forecast.priorfile import Priors
 from autoscaler.model import Workload
 from autoscaler.policies.predictive.price import Backlog, Bounds
 from autoscaler.policies.predictive.steering import PriceRule
@@ -30,6 +31,8 @@ class Settings:
     time_zone: tzinfo = UTC
     """Of the service's users, for the time of day."""
     seed: int = 0
+    priors: Priors | None = None
+    """What other services taught; None: the own history alone."""
 
     def local_s(self, clock_s: Floats) -> Floats:
         """Local time in seconds; the zone's offset is looked up once an hour. Elementwise."""
