@@ -50,6 +50,7 @@ def rabbitmq(tmp_path_factory, new_port) -> Iterator[str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_CONFIG_FILE": str(folder / "none"),
     }
+    mapper = subprocess.Popen(["epmd", "-port", str(mapper_port), "-address", "127.0.0.1"])  # else one stays for ever
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen([RABBITMQ], env=environment, stdout=out, stderr=out, start_new_session=True)
     try:
@@ -58,7 +59,8 @@ def rabbitmq(tmp_path_factory, new_port) -> Iterator[str]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
-        subprocess.run(["epmd", "-port", str(mapper_port), "-kill"], env=environment, capture_output=True, check=False)
+        mapper.terminate()
+        mapper.wait(30)
 
 
 def _wait_amqp(url: str, process: subprocess.Popen) -> None:
