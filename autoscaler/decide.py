@@ -14,7 +14,8 @@ from autoscaler.model import Decision, Fleet, Mode, Observation, Phase, Proposal
 def decide(proposal: Proposal, seen: Observation, rails: Rails) -> Decision:
     """Hold a wish within the guard rails.
 
-    Missing data never shrinks the target; a paused target stays as it is; the bounds come last and always hold.
+    Missing data never shrinks the target; a paused target stays as it is, even outside the bounds; else the bounds
+    come last and always hold.
     """
     steps = list(proposal.steps) or [Step("policy", proposal.serving, proposal.standby, "no reason given")]
     wish = steps[-1] = _agree(steps[-1], proposal)

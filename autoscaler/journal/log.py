@@ -20,6 +20,8 @@ from autoscaler.model import Fitted, InvalidInput, Observation, Tick
 FORMAT = "speech-autoscaler/decision-log"
 VERSION = 1
 MAX_LINE_BYTES = 4_000_000
+LAST_S = 253_402_300_800.0
+"""Begin of the year 10000, which calendars cannot say."""
 
 _tick = TypeAdapter(Tick)
 _log = structlog.get_logger(__name__)
@@ -160,8 +162,15 @@ def _check_header(path: Path, line: bytes) -> None:
 
 def _decoded(path: Path, number: int, line: bytes) -> Tick:
     try:
-        return decode(line)
+        tick = decode(line)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InvalidInput(f"{path}:{number}: {field}: {first['msg']}") from error
+    if isinstance(tick.seen, Observation) and not 0.0 <= tick.seen.at_s < LAST_S:
+        raise InvalidInput(f"{path}:{number}: seen.at_s: {tick.seen.at_s} — seconds since the epoch, before {LAST_S:g}")
+    stages = [step.stage for step in tick.decision.steps] if tick.decision else []
+    if tick.decision and tick.decision.ruled_by not in stages:
+        allowed = ", ".join(stages) or "a stage, but there is none"
+        raise InvalidInput(f"{path}:{number}: decision.ruled_by: {tick.decision.ruled_by} — one of {allowed}")
+    return tick

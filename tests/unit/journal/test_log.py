@@ -124,6 +124,15 @@ def test_a_line_that_a_dying_writer_left_is_ignored(tmp_path):
     assert list(read(path)) == [BLIND]
 
 
+def at(at_s: float, ruled_by: str = "fixed") -> Tick:
+    seen = Observation(at_s, Signals(()), Fleet(1, ()))
+    return Tick("tts", seen, Decision(at_s, 1, 0, (Step("fixed", 1, 0, "always"),), ruled_by), ())
+
+
+def log_of(tick: Tick) -> bytes:
+    return b'{"format":"speech-autoscaler/decision-log","version":1}\n' + encode(tick)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -136,6 +145,8 @@ def test_a_line_that_a_dying_writer_left_is_ignored(tmp_path):
         pytest.param(
             b'{"format":"speech-autoscaler/decision-log","version":1}\n{"target":1}\n', r":2: .*target", id="no tick"
         ),
+        pytest.param(log_of(at(1e300)), r":2: seen\.at_s: 1e\+300 — seconds since the epoch", id="no time"),
+        pytest.param(log_of(at(0.0, "else")), r":2: decision\.ruled_by: else — one of fixed", id="no such stage"),
     ],
 )
 def test_a_file_that_is_no_log_is_refused_with_its_line(tmp_path, content, message):
