@@ -82,6 +82,12 @@ def test_the_history_ends_at_the_clock_time_of_second_0(start_s, begins_s):
     assert (history.end_s, history.bin_s, len(history.counts)) == (begins_s, 1.0, 60)
 
 
+@pytest.mark.parametrize("count", [1e10, 1e308])
+def test_more_requests_than_a_machine_holds_are_refused(count):
+    with pytest.raises(InvalidInput, match="requests — at most 1e\\+09 can be replayed"):
+        draw(Trace("mistaken", 60.0, np.full(3, count)), TTS, 1)
+
+
 def test_a_trace_without_a_window_is_refused():
     with pytest.raises(InvalidInput, match="trace steady: eval_start_s is 600"):
         draw(replace(steady(1.0), eval_start_s=600.0), TTS, 1)
