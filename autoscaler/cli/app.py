@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -48,6 +49,9 @@ app.add_typer(trace.app)
 
 def run() -> None:
     """Run the command line; bad input ends with exit code 2, an unreachable server with 3, Ctrl-C with 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 shows what it has no sign for as `?`
+            stream.reconfigure(errors="replace")
     try:
         app(standalone_mode=True)
     except InvalidInput as error:

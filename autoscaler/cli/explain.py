@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -77,9 +78,11 @@ def _when(text: str, start_s: float) -> float:
         hours, minutes, seconds = (float(part or 0) for part in offset.groups())
         return start_s + 3600 * hours + 60 * minutes + seconds
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        pass
+        seconds = math.nan
+    if math.isfinite(seconds):
+        return seconds
     try:
         when = datetime.fromisoformat(text)
     except ValueError as error:
