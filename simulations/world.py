@@ -49,7 +49,7 @@ _PHASE = {
     kernel.SERVING: Phase.SERVING,
     kernel.DRAINING: Phase.DRAINING,
 }
-_EDGES_S = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
+EDGES_S = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class World:
         self.origin_s = traffic.history.end_s
         self.workload = workload
         self.conditions = conditions
-        self.edges_s = tuple(sorted({*_EDGES_S, workload.objective_s}))
+        self.edges_s = tuple(sorted({*EDGES_S, workload.objective_s}))
         watch = engine.Watch(
             scrape_s=conditions.scrape_s,
             scrape_phase_s=conditions.scrape_phase_s,
