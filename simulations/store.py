@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib.metadata import version
@@ -49,13 +52,30 @@ class Store:
             file.write(encode(result))
 
     def figures(self, key: str) -> Figures:
-        """The figures alone; the timeline is not read."""
-        with np.load(self._path(key), allow_pickle=False) as archive:
+        """The figures alone; the timeline is not read.
+
+        Raises:
+            InvalidInput: the file is damaged.
+        """
+        with self._intact(key) as path, path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return Figures(**_record(archive)["figures"])
 
     def load(self, key: str) -> Result:
-        """A result as it was saved."""
-        return decode(self._path(key).read_bytes())
+        """A result as it was saved.
+
+        Raises:
+            InvalidInput: the file is damaged.
+        """
+        with self._intact(key) as path:
+            return decode(path.read_bytes())
+
+    @contextmanager
+    def _intact(self, key: str) -> Iterator[Path]:
+        path = self._path(key)
+        try:
+            yield path
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            raise InvalidInput(f"{path}: damaged — remove it, and the same command replays it again") from error
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"

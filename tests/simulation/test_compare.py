@@ -54,6 +54,16 @@ def test_progress_counts_from_what_is_there_to_what_is_wanted(comparison, tmp_pa
     assert list(finish(some, Store(tmp_path), HERE)) == [(3, 3)]
 
 
+@pytest.mark.parametrize("of_figures", [True, False], ids=["figures", "whole result"])
+def test_a_damaged_result_is_named(store, comparison, tmp_path, of_figures):
+    key = comparison.jobs()[0].key()
+    whole = (store.folder / f"{key}.npz").read_bytes()
+    (tmp_path / f"{key}.npz").write_bytes(whole[: len(whole) // 2])
+    damaged = Store(tmp_path)
+    with pytest.raises(InvalidInput, match=f"{key}.npz: damaged — remove it"):
+        damaged.figures(key) if of_figures else damaged.load(key)
+
+
 def test_every_place_of_the_table_is_filled(comparison, store):
     (grid,) = summary(comparison, store).grids
     assert grid.policies == ("fixed", "hpa")
