@@ -24,6 +24,8 @@ START_DRAWS = 65_536
 """Cold starts that are drawn ahead; a run that orders more pods begins again with the first."""
 MAX_REQUESTS = 1_000_000_000
 """Far more than memory holds on most machines; beyond it the counts are a mistake, not traffic."""
+MOST_REQUESTS = 100_000_000
+"""A replay keeps some 65 bytes for each request in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ def draw(trace: Trace, workload: Workload, seed: int) -> Traffic:
             f"allowed is 0 to less than the trace's {trace.duration_s:g} s"
         )
     _check_size(trace)
+    expected = trace.counts[first:].sum() * trace.scale
+    if expected > MOST_REQUESTS:
+        raise InvalidInput(
+            f"trace {trace.name}: {expected:.3g} requests after eval_start_s, allowed are {MOST_REQUESTS:g}; "
+            "replay a shorter window or a smaller scale"
+        )
     random = stream(seed, trace.name, TRAFFIC)
     counts = round_up_at_random(trace.counts * trace.scale, random)
     if trace.arrivals_s is not None and trace.scale == 1.0:

@@ -93,6 +93,11 @@ def test_a_trace_without_a_window_is_refused():
         draw(replace(steady(1.0), eval_start_s=600.0), TTS, 1)
 
 
+def test_more_requests_than_memory_holds_are_refused():
+    with pytest.raises(InvalidInput, match=r"trace steady: 6e\+08 requests after eval_start_s, allowed are 1e\+08"):
+        draw(steady(1e6), TTS, 1)
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "workload", "pods", "missed_ratio", "pod_hours"),
