@@ -47,7 +47,10 @@ class Trees:
         nodes = self.roots
         for _ in range(self.depth):
             right = values[self.feature[nodes]] > self.threshold[nodes]
-            nodes = self.children[2 * nodes + right]
+            below = self.children[2 * nodes + right]
+            if (below == nodes).all():  # seldom does a row go as deep as the deepest leaf
+                break
+            nodes = below
         return nodes
 
 
