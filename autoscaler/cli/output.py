@@ -65,6 +65,8 @@ def prepare(*paths: Path | None) -> None:
 def _problem(path: Path) -> str | None:
     if path.is_dir():
         return f"{path}: is a folder — name a file"
+    if path.exists() and not path.is_file():  # a new file would take the place of /dev/null
+        return f"{path}: is a device or a pipe — name a file, or - where the standard output is allowed"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

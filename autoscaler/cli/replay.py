@@ -12,7 +12,7 @@ import typer
 
 from autoscaler.cli.extras import needs
 from autoscaler.cli.output import STDOUT, busy, console, prepare, write
-from autoscaler.model import Routing
+from autoscaler.model import InvalidInput, Routing
 
 if TYPE_CHECKING:
     from autoscaler.journal.log import JsonlJournal
@@ -45,6 +45,8 @@ def replay(
         from simulations.traffic.find import find
 
     prepare(json, report, journal)
+    if journal == STDOUT:
+        raise InvalidInput("--journal: - — a file: the standard output has the table")
     loaded = find_policy(policy)
     named = find_workload(workload) if workload else None
     served = routed(loaded.serving(named), routing)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 from pathlib import Path
 from unittest.mock import Mock
@@ -82,6 +83,7 @@ def test_the_report_is_a_page(tmp_path):
         pytest.param(("--workload", "tss"), "tts", id="workload"),
         pytest.param(("--json", "pyproject.toml/figures.json"), "cannot be written", id="folder of the output"),
         pytest.param(("--json", "tests"), "is a folder", id="a folder as output"),
+        pytest.param(("--journal", "-"), "--journal: -", id="a journal on the standard output"),
     ],
 )
 def test_what_cannot_be_is_said_before_the_work(arguments, problem):
@@ -168,6 +170,12 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         write(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["figures.json"]
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInput, match="pipe: is a device or a pipe"):
+        prepare(tmp_path / "pipe")
 
 
 def test_folders_of_outputs_are_made(tmp_path):
