@@ -48,7 +48,7 @@ def connect(kubeconfig: Path | None = None) -> client.ApiClient:
             config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         else:
             config.load_kube_config(str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
-    except (config.ConfigException, yaml.YAMLError, OSError) as error:
+    except (config.ConfigException, yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         where = kubeconfig or "no --kubeconfig, and not in a cluster"
         raise InvalidInput(f"{where}: {error}") from error
     settings.retries = False  # a write must not be sent twice; the tick tries again, knowingly
