@@ -155,7 +155,6 @@ def _pop(s: State) -> None:
 
 @hot
 def _join(s: State, line: int, request: int) -> None:
-    s.behind[request] = NOBODY
     s.pod[request] = line
     if s.pod_n[line, WAITING] == 0:
         s.pod_n[line, HEAD] = request
@@ -193,44 +192,53 @@ def _oldest_waiting(s: State, rules: Rules) -> int:
 
 
 @hot
-def _serve(s: State, rules: Rules, pod: int, request: int, at_s: float) -> None:
-    """One request, alone in its slot."""
-    s.pod[request] = pod
+def _duration(s: State, rules: Rules, first: int) -> float:
+    """How long a slot is busy with a request, or with the batch that begins with it."""
+    if rules.batch == 1:
+        return float(s.service_s[first])
+    work_s, request = 0.0, first
+    while request != NOBODY:
+        work_s += s.service_s[request]
+        request = s.behind[request]
+    return rules.batch_base_s + rules.batch_share * work_s
+
+
+@hot
+def _occupy(s: State, rules: Rules, pod: int, first: int, at_s: float) -> None:
+    """Put a request, or the batch that begins with it, into a free slot."""
+    finish_s = at_s + _duration(s, rules, first)
+    s.pod[first] = pod
+    s.finish_s[first] = finish_s
+    if rules.batch > 1:
+        request = s.behind[first]
+        while request != NOBODY:
+            s.pod[request] = pod
+            s.finish_s[request] = finish_s
+            request = s.behind[request]
     s.pod_n[pod, BUSY] += 1
     s.total[BUSY_SLOTS] += 1
+    s.total[BUSY_S] += s.total[SPAN_END] - at_s
+    _push(s, finish_s, first)
+
+
+@hot
+def _serve(s: State, rules: Rules, pod: int, request: int, at_s: float) -> None:
+    """One request, alone in its slot."""
     if rules.batch > 1:
         s.behind[request] = NOBODY
-        finish_s = at_s + rules.batch_base_s + rules.batch_share * s.service_s[request]
-    else:
-        finish_s = at_s + s.service_s[request]
-    s.finish_s[request] = finish_s
-    s.total[BUSY_S] += s.total[SPAN_END] - at_s
-    _push(s, finish_s, request)
+    _occupy(s, rules, pod, request, at_s)
 
 
 @hot
 def _serve_next(s: State, rules: Rules, pod: int, line: int, at_s: float) -> None:
     """The head of a line, and with batching those behind it, up to the largest batch."""
     first = _leave_head(s, line)
-    if rules.batch == 1:
-        _serve(s, rules, pod, first, at_s)
-        return
-    size = min(rules.batch, s.pod_n[line, WAITING] + 1)
-    last, work_s = first, s.service_s[first]
-    for _ in range(size - 1):
-        last = _leave_head(s, line)
-        work_s += s.service_s[last]
-    s.behind[last] = NOBODY
-    finish_s = at_s + rules.batch_base_s + rules.batch_share * work_s
-    request = first
-    while request != NOBODY:
-        s.finish_s[request] = finish_s
-        s.pod[request] = pod
-        request = s.behind[request]
-    s.pod_n[pod, BUSY] += 1
-    s.total[BUSY_SLOTS] += 1
-    s.total[BUSY_S] += s.total[SPAN_END] - at_s
-    _push(s, finish_s, first)
+    if rules.batch > 1:
+        last = first
+        for _ in range(min(rules.batch - 1, s.pod_n[line, WAITING])):
+            last = _leave_head(s, line)
+        s.behind[last] = NOBODY
+    _occupy(s, rules, pod, first, at_s)
 
 
 @hot
@@ -258,18 +266,13 @@ def _complete(s: State, rules: Rules, at_s: float) -> bool:
     request = s.heap_request[0]
     pod = s.pod[request]
     _pop(s)
-    if rules.batch == 1:
-        _answer(s, rules, request, s.service_s[request], at_s)
-    else:
-        work_s = 0.0
-        member = request
-        while member != NOBODY:
-            work_s += s.service_s[member]
-            member = s.behind[member]
-        member = request
-        while member != NOBODY:
-            _answer(s, rules, member, rules.batch_base_s + rules.batch_share * work_s, at_s)
-            member = s.behind[member]
+    service_s = _duration(s, rules, request)
+    _answer(s, rules, request, service_s, at_s)
+    if rules.batch > 1:
+        request = s.behind[request]
+        while request != NOBODY:
+            _answer(s, rules, request, service_s, at_s)
+            request = s.behind[request]
     s.pod_n[pod, BUSY] -= 1
     s.total[BUSY_SLOTS] -= 1
     s.total[BUSY_S] -= s.total[SPAN_END] - at_s
@@ -618,11 +621,6 @@ def _write_scrape(s: State, rules: Rules, scrapes: Floats, row: int) -> None:
 
 
 @compiled
-def _instant(number: int, every_s: float, phase_s: float) -> float:
-    return phase_s + number * every_s
-
-
-@compiled
 def advance(s: State, rules: Rules, until_s: float, scraped: int, scrapes: Floats) -> int:
     """Run every event up to `until_s`, writing the scrapes that fall due.
 
@@ -638,8 +636,8 @@ def advance(s: State, rules: Rules, until_s: float, scraped: int, scrapes: Float
     """
     rows = 0
     while True:
-        scrape_s = _instant(scraped + rows, rules.scrape_s, rules.scrape_phase_s)
-        step_s = _instant(s.mark[STEP] + 1, rules.step_s, 0.0)
+        scrape_s = rules.scrape_phase_s + (scraped + rows) * rules.scrape_s
+        step_s = (s.mark[STEP] + 1) * rules.step_s
         changing = _next_change(s)
         change_s = s.pod_s[changing, CHANGE] if changing != NOBODY else np.inf
         stop_s = min(until_s, scrape_s, step_s, change_s)

@@ -133,8 +133,8 @@ class ReferenceEngine:
             work_s += self.load.service_s[request]
             self.served_by[request] = pod.number
         batching = self.service.batching
-        done_s = self.now_s + work_s if batching.size == 1 else self.now_s + batching.base_s + batching.share * work_s
-        pod.slots.append((done_s, requests))
+        duration_s = work_s if batching.size == 1 else batching.base_s + batching.share * work_s
+        pod.slots.append((self.now_s + duration_s, requests))
 
     def _complete(self, what) -> None:
         pod, slot = what
