@@ -8,7 +8,7 @@ from inference_server.engines.emotivoice.vocoder import LAST_SLOPE, SLOPE, Resid
 
 
 class CpuVocoder:
-    """Mel frames to a wave, for rows of equal length."""
+    """Mel frames of one sentence to a wave."""
 
     def __init__(self, vocoder: Vocoder) -> None:
         self.sizes = vocoder.sizes
@@ -17,7 +17,7 @@ class CpuVocoder:
         self._stages = [(Upsampling(up), [_Block(block) for block in blocks]) for up, blocks in vocoder.stages()]
 
     def __call__(self, mel: Tensor) -> Tensor:
-        """`(B, F, mel)` to samples `(B, F * hop)`."""
+        """`(F, mel)` to samples `(F * hop)`."""
         x = self._before(mel)
         for upsample, (first, *others) in self._stages:
             x = upsample(leaky_relu(x, SLOPE, inplace=True))
@@ -25,7 +25,7 @@ class CpuVocoder:
             for block in others:
                 total += block(x)
             x = total.div_(1 + len(others))
-        return self._after(leaky_relu(x, LAST_SLOPE, inplace=True)).tanh().squeeze(2)
+        return self._after(leaky_relu(x, LAST_SLOPE, inplace=True)).tanh().squeeze(1)
 
 
 class _Block:
@@ -33,7 +33,7 @@ class _Block:
         self._pairs = [(fastest(dilated), fastest(plain)) for dilated, plain in block.pairs()]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Shape stays `(B, L, C)`."""
+        """Shape stays `(L, C)`."""
         for dilated, plain in self._pairs:
             inner = leaky_relu(dilated(leaky_relu(x, SLOPE)), SLOPE, inplace=True)
             x = plain(inner).add_(x)

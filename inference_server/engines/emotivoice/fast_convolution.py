@@ -1,4 +1,4 @@
-"""Convolutions for processors that are bound by arithmetic: signals are `(B, L, C)`, samples before channels.
+"""Convolutions for processors that are bound by arithmetic: signals are `(L, C)`, samples before channels.
 
 `ToomConvolution` does about half the multiplications. A convolution is a product of polynomials. Split into four phases
 (every fourth sample), signal and kernel become polynomials of degree 3 whose coefficients are themselves signals and
@@ -19,16 +19,17 @@ from inference_server.engines.emotivoice.layers import channels_last, convolve_i
 
 PHASES = 4
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, -0.5)  # and infinity; of those tried, the set with the least rounding error
-_PRODUCTS = 2 * PHASES - 1
+_POINT_COUNT = 2 * PHASES - 1
 # Below these the transforms cost more than the multiplications they save (one thread of an x86-64 server).
 _LEAST_CHANNELS, _LEAST_KERNEL = 64, 7
+_LEAST_MATRIX_CHANNELS = 256
 
 
 class Convolution(Protocol):
-    """A convolution over `(B, L, C)`."""
+    """A convolution over `(L, C)`."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The result, `(B, L', C')`."""
+        """The result, `(L, C')`."""
 
 
 def fastest(convolution: nn.Conv1d) -> Convolution:
@@ -53,8 +54,8 @@ class PlainConvolution:
         self._bias = convolution.bias
 
     def __call__(self, x: Tensor) -> Tensor:
-        """`(B, L, C)` to `(B, L, C')`."""
-        return convolve_image(x, self._weight, self._bias, self._dilation, self._padding)
+        """`(L, C)` to `(L, C')`."""
+        return _convolve(x, self._weight, self._bias, self._dilation, self._padding)
 
 
 class Upsampling:
@@ -77,10 +78,10 @@ class Upsampling:
         self._bias = convolution.bias.detach().repeat(self._rate)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """`(B, L, C)` to `(B, L * rate, C')`."""
-        steps = convolve_image(x, self._weight, self._bias, 1, self._taps - 1)
-        samples = steps.reshape(len(x), steps.shape[1] * self._rate, -1)
-        return samples[:, self._padding : self._padding + x.shape[1] * self._rate]
+        """`(L, C)` to `(L * rate, C')`."""
+        steps = _convolve(x, self._weight, self._bias, 1, self._taps - 1)
+        samples = steps.reshape(len(steps) * self._rate, -1)
+        return samples[self._padding : self._padding + len(x) * self._rate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,52 +136,106 @@ class ToomConvolution:
         (kernel,), (self._dilation,) = convolution.kernel_size, convolution.dilation
         if convolution.bias is None or kernel % 2 == 0 or self._dilation % 2 == 0:
             raise ValueError("needs a bias, an odd kernel and an odd dilation")
-        evaluate, multiply = _evaluation(PHASES), _evaluation(_PRODUCTS)
+        evaluate, multiply = _evaluation(PHASES), _evaluation(_POINT_COUNT)
         taps = -(-kernel // PHASES)
         weight = convolution.weight.detach().double().flip(2)
         short = nn.functional.pad(weight, (0, taps * PHASES - kernel)).view(*weight.shape[:2], taps, PHASES).flip(2)
-        self._weights = [
-            channels_last(weights.float())[:, :, None] for weights in torch.einsum("zp,oitp->zoit", evaluate, short)
-        ]
+        points = torch.einsum("zp,oitp->zoit", evaluate, short).float()
         # A constant in every phase is the polynomial 1 + x + x^2 + x^3.
-        self._biases = (multiply[:, :PHASES].sum(1)[:, None] * convolution.bias.detach()).float()
+        biases = (multiply[:, :PHASES].sum(1)[:, None] * convolution.bias.detach()).float()
+        make = _MatrixProducts if convolution.in_channels >= _LEAST_MATRIX_CHANNELS else _ConvolutionProducts
+        self._multiply: _Products = make(points, biases, self._dilation)
         # At zero and at infinity, the first and the last coefficient are there without arithmetic.
         self._evaluate = evaluate[1:-1].float()
         self._interpolate = torch.linalg.inv(multiply)[1:-1].float()
         self._geometry = _Geometry.of(kernel, self._dilation)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Shape stays `(B, L, C)`."""
-        batch, length, channels = x.shape
-        phases = x.view(batch, length // PHASES, PHASES, channels)
-        products = torch.stack(
-            [
-                convolve_image(point, weight, bias, self._dilation, 0)
-                for point, weight, bias in zip(self._points(phases), self._weights, self._biases, strict=True)
-            ]
-        )
+        """Shape stays `(L, C)`."""
+        phases = x.view(len(x) // PHASES, PHASES, -1)
+        products = self._multiply(self._points(phases))
         between = (self._interpolate @ products.flatten(1)).view(-1, *products.shape[1:])
         return self._assembled([products[0], *between, products[-1]], phases).view_as(x)
 
     def _points(self, phases: Tensor) -> list[Tensor]:
-        """The signal's polynomial at the seven points: `(B, L / 4, 4, C)` to `(B, L / 4 + extra, C)` each."""
-        batch, length, _, channels = phases.shape
-        rows = phases.new_empty(PHASES, batch, length + self._geometry.extra, channels)
+        """The signal's polynomial at the seven points: `(L / 4, 4, C)` to `(L / 4 + extra, C)` each."""
+        length, _, channels = phases.shape
+        rows = phases.new_empty(PHASES, length + self._geometry.extra, channels)
         for row, (phase, begin) in zip(rows, self._geometry.inputs, strict=True):
-            row[:, :begin] = 0
-            row[:, begin : begin + length] = phases[:, :, phase]
-            row[:, begin + length :] = 0
+            row[:begin] = 0
+            row[begin : begin + length] = phases[:, phase]
+            row[begin + length :] = 0
         between = (self._evaluate @ rows.flatten(1)).view(-1, *rows.shape[1:])
         return [rows[0], *between, rows[-1]]
 
     def _assembled(self, coefficients: Sequence[Tensor], phases: Tensor) -> Tensor:
-        """The product's coefficients, `(B, ...)` each, at the samples they belong to, `(B, L / 4, 4, C)`."""
-        result, length = torch.empty_like(phases), phases.shape[1]
+        """The product's coefficients at the samples they belong to, `(L / 4, 4, C)`."""
+        result, length = torch.empty_like(phases), len(phases)
         for phase, (power, begin) in enumerate(self._geometry.outputs):
-            sample = coefficients[power][:, begin : begin + length]
-            if power + PHASES < _PRODUCTS:  # four powers further on is the same phase, one dilation later
+            sample = coefficients[power][begin : begin + length]
+            if power + PHASES < _POINT_COUNT:  # four powers further on is the same phase, one dilation later
                 carried = begin - self._dilation
-                torch.add(sample, coefficients[power + PHASES][:, carried : carried + length], out=result[:, :, phase])
+                torch.add(sample, coefficients[power + PHASES][carried : carried + length], out=result[:, phase])
             else:
-                result[:, :, phase] = sample
+                result[:, phase] = sample
         return result
+
+
+class _Products(Protocol):
+    """Convolves each of seven points `(W, C)` with a short kernel of its own, without padding."""
+
+    def __call__(self, points: Sequence[Tensor]) -> Tensor:
+        """The products, `(7, W - dilation * (taps - 1), C)`."""
+
+
+class _ConvolutionProducts:
+    """Seven convolutions.
+
+    Args:
+        weights: `(7, C, C, taps)`.
+        biases: `(7, C)`.
+        dilation: of the taps.
+    """
+
+    def __init__(self, weights: Tensor, biases: Tensor, dilation: int) -> None:
+        self._weights = [channels_last(weight)[:, :, None] for weight in weights]
+        self._biases = biases
+        self._dilation = dilation
+
+    def __call__(self, points: Sequence[Tensor]) -> Tensor:
+        return torch.stack(
+            [
+                _convolve(point, weight, bias, self._dilation, 0)
+                for point, weight, bias in zip(points, self._weights, self._biases, strict=True)
+            ]
+        )
+
+
+class _MatrixProducts:
+    """One matrix product for each tap: many weights are not worth being reordered for every call, as convolutions do.
+
+    Args:
+        weights: `(7, C, C, taps)`.
+        biases: `(7, C)`.
+        dilation: of the taps.
+    """
+
+    def __init__(self, weights: Tensor, biases: Tensor, dilation: int) -> None:
+        self._matrices = weights.permute(0, 3, 2, 1).contiguous()  # (7, taps, C, C')
+        self._biases = biases
+        self._dilation = dilation
+
+    def __call__(self, points: Sequence[Tensor]) -> Tensor:
+        _, taps, _, channels = self._matrices.shape
+        length = len(points[0]) - self._dilation * (taps - 1)
+        products = points[0].new_empty(len(points), length, channels)
+        for product, point, (first, *others), bias in zip(products, points, self._matrices, self._biases, strict=True):
+            torch.addmm(bias, point[:length], first, out=product)
+            for tap, matrix in enumerate(others, 1):
+                product.addmm_(point[tap * self._dilation :][:length], matrix)
+        return products
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, padding: int) -> Tensor:
+    """Convolves `(L, C)` by `(C', C, 1, taps)`."""
+    return convolve_image(x[None], weight, bias, dilation, padding)[0]

@@ -286,7 +286,7 @@ def _vocoder_for(networks: Networks, padding: Padding) -> Callable[[Sequence[Ten
     """What makes waves `(F * hop)` of mels `(F, mel)`: on a CPU one by one, elsewhere in padded batches."""
     if networks.device.type == "cpu":
         vocoder = CpuVocoder(networks.vocoder)
-        return lambda mels: [vocoder(mel[None])[0] for mel in mels]
+        return lambda mels: [vocoder(mel) for mel in mels]
     return lambda mels: _waves_in_batches(networks.vocoder, mels, padding)
 
 

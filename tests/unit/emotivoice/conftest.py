@@ -91,7 +91,7 @@ def run_case(model_dir, ids, speaker, style, content, overrides):
         changed = {name: torch.from_numpy(np.asarray(value)) for name, value in overrides.items()}
         acoustic, vocoder = joint_networks(directory.joint_checkpoint, state | changed, config, CPU)
     fast = CpuVocoder(vocoder)
-    return _run(acoustic, lambda mel, _: fast(mel), [(ids, speaker, style, content)], padded=False)[0]
+    return _run(acoustic, lambda mel, _: fast(mel[0])[None], [(ids, speaker, style, content)], padded=False)[0]
 
 
 def run_batch(model_dir, items):
