@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,16 @@ from autoscaler.loop import Target
 from autoscaler.model import Rails, Workload
 from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaPolicy, HpaSettings
-from autoscaler.policies.hpa.settings import Behavior, Limit, LimitKind, MetricKind, MetricSpec, Rules, Select, TargetKind
+from autoscaler.policies.hpa.settings import (
+    Behavior,
+    Limit,
+    LimitKind,
+    MetricKind,
+    MetricSpec,
+    Rules,
+    Select,
+    TargetKind,
+)
 from autoscaler.policies.keda import KedaPolicy, KedaSettings
 from autoscaler.policies.keda.settings import PrometheusTrigger
 from autoscaler.policies.kpa import KpaPolicy, KpaSettings
@@ -287,6 +297,48 @@ def summary(rows: list[Row]) -> Iterator[str]:
         yield f"| {contender} | {len(mine)} | {sum(row.agrees for row in mine)} | {cost:.2%} | {most} |"
 
 
+HEAD = """# Agreement with an independent program
+
+Written by `python benchmarks/agreement.py --write docs/agreement.md`. The peers' defaults and the settings that win in
+hindsight, as published with the protocol by another simulator, replayed here on seed {seed}: {agree} of {all} agree.
+
+A replay agrees when its cost is within {cost:.0%} and its missed share within {points:.1f} points or {share:.0%} of the
+published value, whichever is larger; the clairvoyant reference when its cost is within {reference:.0%} at no more than
+1 % missed ({excepted} is excepted: no plan keeps the objective there).
+
+How the settings are read: targets are busy pods per pod; a rate is multiplied by the mean service time; counters are
+averaged between the newest scrape and the oldest in the window; nothing is decided before two scrapes; the first scrape
+is at second 0. "HPA default" is a Pods metric without `behavior`; winners with mode external, and KEDA, are External
+metrics with AverageValue over status.replicas (draining pods do not count) and targets in whole thousandths; the KPA's
+panic window is at least 5 s, one scrape interval. Under these readings the figures agree to the digits that were
+published, so no other reading was needed.
+{reasons}
+"""
+NO_REASONS = ""
+REASONS = """
+Where they do not agree:
+
+{lines}
+"""
+
+
+def document(rows: list[Row]) -> str:
+    points, share = MISSED_BAND
+    apart = "\n".join(f"- {row.published.key}: cost ratio {row.cost:.3f}" for row in rows if not row.agrees)
+    head = HEAD.format(
+        seed=SEED,
+        agree=sum(row.agrees for row in rows),
+        all=len(rows),
+        cost=COST_BAND,
+        points=100 * points,
+        share=share,
+        reference=REFERENCE_BAND,
+        excepted=EXCEPTED,
+        reasons=REASONS.format(lines=apart) if apart else NO_REASONS,
+    )
+    return "\n".join([head, *summary(rows), "", *lines(rows)]) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("traces", nargs="*")
@@ -300,9 +352,13 @@ def main() -> None:
         if case.trace in (asked.traces or [case.trace]) and case.contender in (asked.contender or [case.contender])
     ]
     done = replay_all(cases, asked.jobs)
-    rows = [Row(case, done[case.key]) for case in cases]
-    text = "\n".join([*summary(rows), "", *lines([row for row in rows if not row.agrees] if False else rows)])
+    text = document([Row(case, done[case.key]) for case in cases])
     print(text)
+    if asked.write:
+        with tempfile.NamedTemporaryFile("w", dir=asked.write.parent, delete=False) as file:
+            file.write(text)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(asked.write)
 
 
 if __name__ == "__main__":
