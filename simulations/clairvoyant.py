@@ -125,7 +125,7 @@ def pose(traffic: Traffic, workload: Workload, conditions: Conditions) -> Proble
         arrived=np.searchsorted(traffic.arrival_s, np.arange(1.0, seconds + 1.0)),
         most=np.zeros(seconds, np.int64),
         first_pods=first_pods(traffic, workload, conditions),
-        least=max(1, workload.min_replicas),
+        least=min(max(1, workload.min_replicas), most_pods),
         slots=workload.concurrency,
         cold_start_s=workload.cold_start.typical_s,
         objective_s=workload.objective_s,
