@@ -5,6 +5,7 @@ Every finished replay is kept at once, so that an interruption loses only what w
 
 from __future__ import annotations
 
+import signal
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -55,7 +56,8 @@ def finish(jobs: Iterable[Job], store: Store, workers: Workers) -> Generator[tup
     if not missing:
         return
     with _pool(workers) as pool:
-        results = pool(delayed(_run)(key, job) for key, job in missing.items())
+        with _left_alone_by_ctrl_c():
+            results = pool(delayed(_run)(key, job) for key, job in missing.items())
         try:
             for done, (key, result) in enumerate(results, stored + 1):
                 store.save(key, result)
@@ -73,6 +75,16 @@ def _run(key: str, job: Job) -> tuple[str, Result]:
     except Exception as error:
         error.add_note(f"in the replay of {job}")
         raise
+
+
+@contextmanager
+def _left_alone_by_ctrl_c() -> Iterator[None]:
+    """Processes that are started inside never see SIGINT, which a terminal sends to all; this one sees it after."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
