@@ -42,10 +42,10 @@ class Comparison:
                 policy cannot be built.
         """
         problems = [
-            *_twice("policy", [policy.name for policy in self.policies]),
-            *_twice("trace", [trace.name for trace in self.traces]),
-            *_twice("workload", [workload.name for workload in self.workloads]),
-            *_twice("seed", [str(seed) for seed in self.seeds]),
+            *_once("policy", "policies", [policy.name for policy in self.policies]),
+            *_once("trace", "traces", [trace.name for trace in self.traces]),
+            *_once("workload", "workloads", [workload.name for workload in self.workloads]),
+            *_once("seed", "seeds", [str(seed) for seed in self.seeds]),
         ]
         if problems:
             raise InvalidInput(*problems)
@@ -85,9 +85,9 @@ class Comparison:
                 yield replace(workload, routing=routing)
 
 
-def _twice(what: str, names: Sequence[str]) -> Iterator[str]:
+def _once(what: str, option: str, names: Sequence[str]) -> Iterator[str]:
     if not names:
-        yield f"--{what}: nothing is named"
+        yield f"--{option}: nothing is named"
     for name, number in Counter(names).items():
         if number > 1:
             yield f"{what} {name}: named {number} times — each once, under a name of its own"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -47,13 +50,29 @@ app.command("resume")(pause.resume)
 app.add_typer(trace.app)
 
 
+def _unwritable(error: OSError) -> NoReturn:
+    """The standard output is full or gone. A reader that left early (`| head`) is no fault."""
+    if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EPIPE):
+        raise error
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - the interpreter flushes it at its end
+    if isinstance(error, BrokenPipeError):
+        sys.exit(exits.OK)
+    typer.echo(f"standard output: {error.strerror or error}", err=True)
+    sys.exit(exits.USAGE)
+
+
 def run() -> None:
     """Run the command line; bad input ends with exit code 2, an unreachable server with 3, Ctrl-C with 130."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 shows what it has no sign for as `?`
             stream.reconfigure(errors="replace")
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        _unwritable(error)
     except InvalidInput as error:
         for problem in error.problems:
             typer.echo(problem, err=True)

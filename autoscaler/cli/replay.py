@@ -85,8 +85,8 @@ def _log(path: Path) -> Iterator[JsonlJournal]:
     try:
         with closing(JsonlJournal(partial, Rotation(max_bytes=sys.maxsize))) as log:
             yield log
+        if log.lost:
+            raise InvalidInput(f"{path}: {log.lost} decisions could not be written; what stood there is as it was")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    if log.lost:
-        typer.echo(f"{path}: {log.lost} decisions could not be written", err=True)

@@ -139,14 +139,14 @@ def read(path: Path) -> Iterator[Tick]:
         ) from error
     with file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
+            if number == 1:
+                _check_header(path, line)
+                continue
             if not line.endswith(b"\n"):
                 if len(line) == MAX_LINE_BYTES:
                     raise InvalidInput(f"{path}:{number}: a line of over {MAX_LINE_BYTES} bytes is no tick")
                 return
-            if number == 1:
-                _check_header(path, line)
-            else:
-                yield _decoded(path, number, line)
+            yield _decoded(path, number, line)
 
 
 def _check_header(path: Path, line: bytes) -> None:

@@ -137,6 +137,7 @@ def log_of(tick: Tick) -> bytes:
     ("content", "message"),
     [
         pytest.param(b"", None, id="an empty log has no ticks"),
+        pytest.param(b"hello", r"log\.jsonl:1: not a decision log", id="a line without end"),
         pytest.param(b"hello\n", r"log\.jsonl:1: not a decision log", id="another file"),
         pytest.param(b'{"a": 1}\n', r"log\.jsonl:1: not a decision log", id="another JSON"),
         pytest.param(
