@@ -28,6 +28,9 @@ from simulations.report.plots import plots
 from simulations.report.summary import Standing, cells, standings
 from simulations.result import Figures, Result
 
+SCRIPT = ("base", "theme", "replay", "timeplots", "decisions", "chooser", "start")
+"""The page's own script, in the order in which its parts need each other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -85,7 +88,7 @@ def _page(
     drawing = plots(drawn, policies, shown, table, allowed)
     cases = [_case(each, workloads[each.figures.workload]) for each in closeups]
     headlines = _headlines(ranking, workloads) if compared else (cases[0].headline,)
-    library, script = _library(), _asset("page.js")
+    library, script = _library(), _script()
     return _template().render(
         security=_security(library, script),
         version=__version__,
@@ -227,8 +230,13 @@ def _library() -> str:
 
 
 @cache
+def _script() -> str:
+    return "\n".join(_asset(f"{part}.js") for part in SCRIPT)
+
+
+@cache
 def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
 
 
 @cache
