@@ -66,6 +66,12 @@ class Windows:
         return max(self.order[1], self.hold)
 
 
+def alike(one: Windows, other: Windows) -> bool:
+    """Whether no bound differs by more than one interval: a bound on a rounding edge must not flip a model."""
+    bounds = [(w.lead, *w.order, w.hold, w.served_from) for w in (one, other)]
+    return all(abs(a - b) <= 1 for a, b in zip(*bounds, strict=True))
+
+
 def windows(lead: LeadTime, interval_s: float, data_age_s: float) -> Windows:
     """The windows that follow from the lead time.
 

@@ -11,9 +11,10 @@ from autoscaler.capacity.missed import Table, level, table
 from autoscaler.forecast.bins import OFFSET
 from autoscaler.forecast.features import LONGEST_SILENCE_S, Past, features, is_high, past
 from autoscaler.forecast.mixture import GONE_S
+from autoscaler.forecast.residual import Residuals
 from autoscaler.policies.predictive.demand import Interval
 from autoscaler.policies.predictive.learn import spans
-from autoscaler.policies.predictive.memory import Memory
+from autoscaler.policies.predictive.memory import Memory, Model
 from autoscaler.policies.predictive.price import expected_misses_rps, want
 from autoscaler.policies.predictive.settings import Settings
 from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
@@ -38,6 +39,19 @@ def slots_per_request(memory: Memory) -> float:
 def capacity(memory: Memory, settings: Settings) -> Table:
     """Missed shares of the service as it is measured now."""
     return table(memory.demand.law, level(memory.demand.dispersion), settings.bounds.max_pods)
+
+
+def adopt(memory: Memory, model: Model) -> None:
+    """Use a finished model. One that was fitted for other windows brings them along: outcomes are booked anew."""
+    memory.model = model
+    if model.windows == memory.windows:
+        return
+    memory.windows = model.windows
+    interval_s = memory.traffic.series.interval_s
+    memory.order_residuals, memory.hold_residuals = Residuals(interval_s), Residuals(interval_s)
+    memory.traffic.levels.clear()
+    memory.shadows.reach(model.windows.served_from)
+    memory.borrowing = None  # what other services taught is bound to the old windows
 
 
 def remember(memory: Memory, interval: Interval) -> None:

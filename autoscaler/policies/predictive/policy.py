@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.forecast.bins import quantile
-from autoscaler.forecast.leadtime import LeadTime, windows
+from autoscaler.forecast.leadtime import LeadTime, alike, windows
 from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import spread
 from autoscaler.model import Fit, History, Observation, Phase, Proposal, Step
 from autoscaler.policies.predictive.borrowing import Borrowing
 from autoscaler.policies.predictive.demand import Demand, Interval
 from autoscaler.policies.predictive.experience import (
+    adopt,
     bridge,
     decide_shadows,
     forecast,
@@ -150,7 +151,7 @@ class PredictivePolicy:
             memory.lead = memory.lead.learned(*leads)
         memory.loaded = loaded
         if seen.fitted is not None and isinstance(seen.fitted.model, Model):
-            memory.model = seen.fitted.model
+            adopt(memory, seen.fitted.model)
 
     def _experience(self, memory: Memory, interval: Interval) -> None:
         """One finished interval: remember it, let the shadows live it, judge the price by it."""
@@ -218,7 +219,9 @@ class PredictivePolicy:
         early = [moment_s for moment_s in FIRST_FITS_S if moment_s > age_s and memory.history_s <= SHORT_HISTORY_S]
         memory.next_fit_s = memory.began_s + early[0] if early else now_s + REFIT_S
         series, scale, settings = memory.traffic.series.copy(), slots_per_request(memory), self.settings
-        return Fit(partial(learn, series, memory.windows, scale, settings.local_s, settings.seed))
+        measured = windows(memory.lead, settings.interval_s, DATA_AGE_S)
+        spans = memory.windows if alike(measured, memory.windows) else measured
+        return Fit(partial(learn, series, spans, scale, settings.local_s, settings.seed))
 
     def _insight(self, memory: Memory, order: Floats) -> dict[str, float]:
         """Figures that explain the decision: loads in busy slots, prices in pod-seconds a miss."""

@@ -60,6 +60,12 @@ class Shadows:
             misses=np.zeros(PRICES),
         )
 
+    def reach(self, served_from: int) -> None:
+        """Starts take another time now: pods that are ordered serve `served_from` intervals later."""
+        rows = served_from + 1
+        missing = max(rows - len(self.ordered), 0)
+        self.ordered = np.concatenate([np.repeat(self.ordered[:1], missing, axis=0), self.ordered[-rows:]])
+
     def clear(self) -> None:
         """Forget misses and requests; the pods stay."""
         self.misses[:] = 0.0

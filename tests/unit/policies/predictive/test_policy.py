@@ -156,3 +156,18 @@ def test_starts_that_end_teach_the_lead_time():
     slow = tuple(Pod(f"late{i}", Phase.SERVING, 0.0, 60.0) for i in range(40))
     memory, _ = policy.propose(memory, Observation(70.0, Signals((replace(scrape, at_s=70.0),)), Fleet(40, slow)))
     assert memory.lead.quantiles_s(0.5)[0] > 40.0
+
+
+def test_slower_starts_move_the_windows_with_the_next_model():
+    """Most pods take a minute, not fifteen seconds: the model that is fitted next looks further ahead."""
+    service = Service(PredictivePolicy(SETTINGS))
+    slow = tuple(Pod(f"slow{i}", Phase.SERVING, 0.0, 60.0) for i in range(60))
+    for tick in range(150):
+        service.tick(100.0)
+        if tick == 20:
+            seen = Observation(service.at_s + 3.0, Signals(()), Fleet(60, slow))
+            service.memory, _ = service.policy.propose(service.memory, seen)
+    assert service.memory.model is not None
+    assert service.memory.windows.lead * 5.0 >= 30.0
+    assert service.memory.windows == service.memory.model.windows
+    assert len(service.memory.shadows.ordered) == service.memory.windows.served_from + 1

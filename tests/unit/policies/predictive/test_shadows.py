@@ -76,3 +76,12 @@ def test_clearing_forgets_misses_and_keeps_pods():
     assert shadows.requests == 0.0
     assert not shadows.misses.any()
     assert (shadows.target == 3).all()
+
+
+@pytest.mark.parametrize("served_from", [2, 4, 9])
+def test_another_lead_time_keeps_what_was_ordered_last(served_from):
+    shadows = Shadows.begin(3, served_from=4)
+    shadows.decide(everywhere(5), everywhere(5), RULE, TTS, 20)
+    shadows.reach(served_from)
+    assert shadows.ordered.shape == (served_from + 1, PRICES)
+    assert shadows.ordered[:, 0].tolist() == [3] * served_from + [5]
