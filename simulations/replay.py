@@ -46,8 +46,13 @@ class Replay:
 
     def key(self) -> str:
         """Hash of everything that the result depends on, the code included."""
-        policy = [self.policy.name, self.policy.file.model_dump(mode="json", by_alias=True)]
+        policy = [self.policy.name, self.policy.file.model_dump(mode="json", by_alias=True), self._prior()]
         return _key(policy, self.trace, self.workload, self.seed, self.conditions)
+
+    def _prior(self) -> str | None:
+        """Name, by its content, of the file of models that the policy borrows from."""
+        prior = self.policy.prior
+        return priorfile.digest(prior.read_bytes()) if prior else None
 
     def __str__(self) -> str:
         return f"{self.policy.name} on {self.trace.name}, {self.workload.name}, seed {self.seed}"

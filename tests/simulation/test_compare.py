@@ -134,6 +134,13 @@ def test_whatever_a_result_depends_on_is_in_its_key(comparison, change):
     assert change(replay).key() != replay.key()
 
 
+def test_the_models_that_a_policy_borrows_are_in_its_key(comparison, monkeypatch):
+    replay = replace(comparison.replays()[0], policy=find_policy("predictive-tts"))
+    before = replay.key()
+    monkeypatch.setattr(Path, "read_bytes", lambda _path: b"other models")
+    assert replay.key() != before
+
+
 def test_where_a_trace_was_found_is_not_in_its_key(comparison):
     trace = comparison.traces[0]
     assert trace_digest(replace(trace, labels={"path": "elsewhere"})) == trace_digest(trace)
