@@ -34,7 +34,7 @@ RULES = TokenRules(audience="speech", issuer="https://issuer", leeway_s=0)
 
 
 def claims(**changes) -> dict:
-    made = {"sub": "alice", "aud": "speech", "iss": "https://issuer", "exp": time.time() + 60, **changes}
+    made = {"sub": "alice", "aud": "speech", "iss": "https://issuer", "exp": time.time() + 86_400, **changes}
     return {name: value for name, value in made.items() if value is not None}
 
 
