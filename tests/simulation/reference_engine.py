@@ -4,7 +4,7 @@ Every event is found by looking at everything. Small cases only.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulations.engine import Fate, Load, Routing, Service
 
@@ -76,6 +76,7 @@ class ReferenceEngine:
     def finish(self) -> None:
         for pod in self.pods:
             pod.change_s = math.inf
+        self.service = replace(self.service, gpus=0)  # what pends now gets no place that a draining pod leaves
         self.advance(1e18, scraping=False)
         for request in self.front:
             self.finish_s[request] = math.inf
