@@ -307,11 +307,11 @@ published value, whichever is larger; the clairvoyant reference when its cost is
 1 % missed ({excepted} is excepted: no plan keeps the objective there).
 
 How the settings are read: targets are busy pods per pod; a rate is multiplied by the mean service time; counters are
-averaged between the newest scrape and the one nearest to the window's begin; nothing is decided before two scrapes; the first scrape
-is at second 0. "HPA default" is a Pods metric without `behavior`; winners with mode external, and KEDA, are External
-metrics with AverageValue over status.replicas (draining pods do not count) and targets in whole thousandths; the KPA's
-panic window is at least 5 s, one scrape interval. Under these readings the figures agree to the digits that were
-published, so no other reading was needed.
+averaged between the newest scrape and the one nearest to the window's begin; nothing is decided before two scrapes; the
+first scrape is at second 0. "HPA default" is a Pods metric without `behavior`; winners with mode external, and KEDA,
+are External metrics with AverageValue over status.replicas (draining pods do not count) and targets in whole
+thousandths; the KPA's panic window is at least 5 s, one scrape interval. Under these readings the figures agree to the
+digits that were published, so no other reading was needed.
 {reasons}
 """
 NO_REASONS = ""
