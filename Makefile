@@ -20,7 +20,7 @@ help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 demo: .venv-demo/.ready ## Replay the peers' policies on bundled traffic and write a report
-	.venv-demo/bin/autoscaler compare --policies fixed,hpa,keda,kpa,predictive-tts --traces demo-burst,demo-evening,demo-surges --report out/demo.html --out out/demo
+	.venv-demo/bin/autoscaler compare --policies fixed,hpa,keda,kpa,predictive-tts --traces demo-burst,demo-surges --report out/demo.html --out out/demo
 
 test: lint ## All layers of tests, after lint and types
 	$(DEV) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
