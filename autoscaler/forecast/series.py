@@ -10,6 +10,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from autoscaler.model import History
+
 Floats = npt.NDArray[np.floating]
 
 KEPT_S = 14 * 86400
@@ -75,12 +77,12 @@ class LoadSeries:
         """Clock time at which the last finished interval ended."""
         return self.start_s + self._used * self.interval_s
 
-    def append(self, counts: npt.ArrayLike, *, known: bool = True) -> None:
-        """Add finished intervals, oldest first."""
+    def append(self, counts: npt.ArrayLike, *, known: bool | npt.NDArray[np.bool_] = True) -> None:
+        """Add finished intervals, oldest first; `known` for all of them, or for each."""
         new = np.atleast_1d(np.asarray(counts, dtype=np.float64))[-self._capacity :]
         self._make_room(len(new))
         first, end = self._used, self._used + len(new)
-        self._known[first:end] = known
+        self._known[first:end] = known if isinstance(known, bool) else known[-len(new) :]
         self._sums[first + 1 : end + 1] = self._sums[first] + np.cumsum(new)
         ends = np.arange(first + 1, end + 1)
         starts = np.maximum(ends - SHORT, 0)
@@ -126,3 +128,11 @@ def spread(counts: npt.NDArray[np.int64], bin_s: float, interval_s: float, rando
     ends_s = np.arange(int(edges_s[-1] // interval_s) + 1) * interval_s
     smooth = np.diff(np.interp(ends_s, edges_s, sums))
     return np.asarray(smooth if bin_s <= interval_s else random.poisson(smooth).astype(float))
+
+
+def spread_known(history: History, interval_s: float) -> npt.NDArray[np.bool_]:
+    """Whether each interval of a history was measured: as the bin that its middle lies in; shape (intervals,)."""
+    count = int(len(history.counts) * history.bin_s // interval_s)
+    if history.known is None:
+        return np.ones(count, dtype=np.bool_)
+    return history.known[((np.arange(count) + 0.5) * interval_s / history.bin_s).astype(np.intp)]

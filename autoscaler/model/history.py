@@ -17,3 +17,5 @@ class History:
     """Requests in each bin, oldest first; shape (bins,)."""
     end_s: float
     """Clock time at which the last bin ended."""
+    known: npt.NDArray[np.bool_] | None = None
+    """Whether each bin was measured, or filled by a guess; shape (bins,). None: all were."""

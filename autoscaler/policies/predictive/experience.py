@@ -21,6 +21,7 @@ from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 RESIDUAL_INTERVALS = 2000
 """The residuals remember an hour: older outcomes need not be booked one by one."""
@@ -95,22 +96,22 @@ def bridge(memory: Memory, until_s: float) -> None:
         series.append(np.full(gap, memory.traffic.level.value), known=False)
 
 
-def remember_all(memory: Memory, counts: Floats) -> None:
+def remember_all(memory: Memory, counts: Floats, known: Bools) -> None:
     """Add much history at once; only its end is lived through interval by interval."""
     lived = counts[-RESIDUAL_INTERVALS:]
     bulk = counts[: len(counts) - len(lived)]
     if len(bulk):
         traffic = memory.traffic
         series = traffic.series
-        series.append(bulk)
+        series.append(bulk, known=known[: len(bulk)])
         traffic.level.add_all(bulk)
         traffic.daily.add_all(bulk)
         traffic.largest = max(traffic.largest, float(series.short.max()))
         silence_s = past(series, np.array([len(series)]), slots_per_request(memory)).silence_s[0]
         if silence_s < LONGEST_SILENCE_S:
             traffic.last_high = len(series) - 1 - round(silence_s / series.interval_s)
-    for count in lived:
-        remember(memory, Interval(float(count), 0.0, known=True))
+    for count, measured in zip(lived, known[len(bulk) :], strict=True):
+        remember(memory, Interval(float(count), 0.0, known=bool(measured)))
 
 
 def forecast(memory: Memory, settings: Settings) -> tuple[Floats, Floats]:
@@ -173,15 +174,16 @@ def decide_shadows(memory: Memory, settings: Settings, order: Ints, hold: Ints) 
     memory.shadows.decide(order[:PRICES], hold[:PRICES], settings.backlog, law, most)
 
 
-def replay(memory: Memory, settings: Settings, counts: Floats) -> None:
+def replay(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> None:
     """Let the shadows live through the end of the history, as if it came now."""
     first = counts[: round(60 / settings.interval_s)]
     pods = math.ceil(float(first.mean()) * slots_per_request(memory) / USE_AT_START / settings.workload.concurrency)
     memory.shadows = Shadows.begin(max(1, pods), memory.windows.served_from)
     prices = grid(memory.demand.law.mean_s)
-    for count in counts:
-        interval = Interval(float(count), 0.0, known=True)
+    for count, measured in zip(counts, known, strict=True):
+        interval = Interval(float(count), 0.0, known=bool(measured))
         remember(memory, interval)
         memory.steering.saw(interval.requests, settings.interval_s)
-        live(memory, settings, interval)
+        if interval.known:
+            live(memory, settings, interval)
         decide_shadows(memory, settings, *wants(memory, settings, forecast(memory, settings), prices))

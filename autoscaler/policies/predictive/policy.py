@@ -15,7 +15,7 @@ import numpy.typing as npt
 from autoscaler.forecast.bins import quantile
 from autoscaler.forecast.leadtime import LeadTime, alike, windows
 from autoscaler.forecast.residual import Residuals
-from autoscaler.forecast.series import spread
+from autoscaler.forecast.series import spread, spread_known
 from autoscaler.model import Fit, History, Observation, Phase, Proposal, Step
 from autoscaler.policies.predictive.borrowing import Borrowing
 from autoscaler.policies.predictive.demand import Demand, Interval
@@ -79,14 +79,15 @@ class PredictivePolicy:
         memory = self._begin(history.end_s - len(history.counts) * history.bin_s)
         noise = np.random.default_rng([settings.seed, 1])
         counts = spread(history.counts, history.bin_s, settings.interval_s, noise)
+        known = spread_known(history, settings.interval_s)
         memory.history_s = len(counts) * settings.interval_s
         if memory.history_s <= SHORT_HISTORY_S:
-            remember_all(memory, counts)
+            remember_all(memory, counts, known)
             return memory
         replayed = int(min(REPLAYED_S / settings.interval_s, REPLAYED_SHARE * len(counts)))
-        remember_all(memory, counts[:-replayed])
+        remember_all(memory, counts[:-replayed], known[:-replayed])
         self._learn_now(memory)
-        replay(memory, settings, counts[-replayed:])
+        replay(memory, settings, counts[-replayed:], known[-replayed:])
         self._learn_now(memory)
         memory.next_fit_s = history.end_s + REFIT_S
         memory.cleared = True

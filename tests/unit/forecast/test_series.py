@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autoscaler.forecast.series import LoadSeries, spread
+from autoscaler.forecast.series import LoadSeries, spread, spread_known
+from autoscaler.model import History
 
 counts = arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 1000))
 
@@ -67,3 +68,16 @@ def test_coarse_bins_are_spread_with_the_noise_of_arrivals():
 
 def test_fine_bins_are_joined_without_noise():
     assert spread(np.arange(10), 1.0, 5.0, np.random.default_rng(1)).tolist() == [10.0, 35.0]
+
+
+def test_an_interval_is_known_as_the_bin_that_its_middle_lies_in():
+    history = History(15.0, np.array([3, 0, 6]), 45.0, np.array([True, False, True]))
+    assert spread_known(history, 10.0).tolist() == [True, False, False, True]
+    assert spread_known(History(15.0, np.array([3, 0, 6]), 45.0), 10.0).tolist() == [True] * 4
+
+
+def test_of_many_intervals_each_has_its_own_mark():
+    series = LoadSeries(5.0, 0.0)
+    series.append([1.0, 2.0, 3.0], known=np.array([True, False, True]))
+    assert series.known.tolist() == [True, False, True]
+    assert series.counts.tolist() == [1.0, 2.0, 3.0]

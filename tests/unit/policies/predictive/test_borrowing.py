@@ -51,7 +51,8 @@ def run(settings, traffic, known_s=0.0):
     """
     policy = PredictivePolicy(settings)
     memory = policy.start()
-    remember_all(memory, np.full(round(known_s / 5), 50.0))
+    before = np.full(round(known_s / 5), 50.0)
+    remember_all(memory, before, before > 0)
     memory.traffic.series.start_s = 0.0
     start_s = memory.traffic.series.end_s
     memory.history_s = known_s
