@@ -1,4 +1,4 @@
-"""The pipeline that every wish goes through: data, pause, mode, bounds. Each stage gives its reason.
+"""The pipeline that every wish goes through: bounds, data, mode, pause. Each stage gives its reason.
 
 A policy returns a raw wish; bounds and holds are applied here, once. The peers' rules bring their own
 tolerance, rates and stabilisation, so this pipeline adds nothing of that kind.
@@ -14,29 +14,24 @@ from autoscaler.model import Decision, Fleet, Mode, Observation, Phase, Proposal
 def decide(proposal: Proposal, seen: Observation, rails: Rails) -> Decision:
     """Hold a wish within the guard rails.
 
-    Missing data never shrinks the target; a paused target stays as it is, even outside the bounds; else the bounds
-    come last and always hold.
+    Bounds first, then the holds: on missing data and in `assist` nothing shrinks, a paused target stays as it is. A
+    hold asks for what is there, so nothing outside the bounds is ever written.
     """
     steps = list(proposal.steps) or [Step("policy", proposal.serving, proposal.standby, "no reason given")]
     wish = steps[-1] = _agree(steps[-1], proposal)
     now = _current(seen.fleet)
 
-    if seen.signals.problems and _total(wish) < _total(now):
-        wish = Step("data", now.serving, now.standby, f"no shrink on {_names(seen)}")
-        steps.append(wish)
-    if rails.mode is Mode.ASSIST and _total(wish) < _total(now):
-        wish = Step("mode", now.serving, now.standby, "assist: may grow, never shrink")
-        steps.append(wish)
+    bounded = _bound(wish, rails)
+    if bounded is not wish:
+        steps.append(bounded)
+    if seen.signals.problems and _total(steps[-1]) < _total(now):
+        steps.append(Step("data", now.serving, now.standby, f"no shrink on {_names(seen)}"))
+    if rails.mode is Mode.ASSIST and _total(steps[-1]) < _total(now):
+        steps.append(Step("mode", now.serving, now.standby, "assist: may grow, never shrink"))
     if seen.paused:
-        wish = Step("pause", now.serving, now.standby, "the target is paused")
-        steps.append(wish)
-    else:
-        bounded = _bound(wish, rails)
-        if bounded is not wish:
-            wish = bounded
-            steps.append(wish)
-
-    return Decision(seen.at_s, wish.serving, wish.standby, tuple(steps), _ruled_by(steps), proposal.insight)
+        steps.append(Step("pause", now.serving, now.standby, "the target is paused"))
+    last = steps[-1]
+    return Decision(seen.at_s, last.serving, last.standby, tuple(steps), _ruled_by(steps), proposal.insight)
 
 
 def _agree(last: Step, proposal: Proposal) -> Step:

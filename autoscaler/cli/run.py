@@ -83,7 +83,7 @@ def _once(jobs: list[Job], api: ApiClient, log: Journal | None, *, dry_run: bool
         if log:
             log.append(tick)
         typer.echo(encode(tick).decode().rstrip() if json else "\n".join(explain(tick)))
-    if code := exit_code(ticks, dry_run=dry_run):
+    if code := exit_code(ticks):
         raise typer.Exit(code)
 
 
@@ -124,13 +124,13 @@ def _address(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def exit_code(ticks: Iterable[Tick], *, dry_run: bool) -> int:
-    """The worst of what came of the ticks."""
+def exit_code(ticks: Iterable[Tick]) -> int:
+    """The worst of what came of the ticks; what was withheld on purpose has not failed."""
     ticks = list(ticks)
     if any(cause is Cause.UNREACHABLE for tick in ticks for cause in _causes(tick)):
         return exits.UNREACHABLE
-    failed = any(not outcome.done for tick in ticks for outcome in tick.outcomes)
-    if any(tick.decision is None for tick in ticks) or (failed and not dry_run):
+    failed = any(not (outcome.done or outcome.withheld) for tick in ticks for outcome in tick.outcomes)
+    if failed or any(tick.decision is None for tick in ticks):
         return exits.FINDING
     return exits.OK
 

@@ -86,7 +86,7 @@ class ClusterActuator:
     ) -> tuple[Outcome, bool]:
         """The one function that writes. Gives what came of it, and whether the object had another version."""
         if (reason := self._forbidden()) is not None:
-            return Outcome(action, done=False, detail=f"{reason}: would {_words(action)}"), False
+            return Outcome(action, done=False, detail=f"{reason}: would {_words(action)}", withheld=True), False
         try:
             answer(
                 patch,

@@ -20,6 +20,7 @@ from autoscaler.model import Decision, Observation, Scale, Tick, Unreachable
 
 SCALED = "Scaled"
 SCALE_FAILED = "ScaleFailed"
+SCALE_WITHHELD = "ScaleWithheld"
 SIGNALS_MISSING = "SignalsMissing"
 SIGNALS_BACK = "SignalsBack"
 SCALING_LIMITED = "ScalingLimited"
@@ -68,7 +69,11 @@ def _writes(before: Tick | None, tick: Tick, decision: Decision) -> Iterator[Not
         sizes = f"{outcome.action.was} → {outcome.action.replicas} replicas"
         if outcome.done:
             yield Note("Normal", SCALED, f"{sizes}, {_ruling(decision)}")
-        elif outcome.detail not in failed_before:
+        elif outcome.detail in failed_before:
+            continue
+        elif outcome.withheld:
+            yield Note("Normal", SCALE_WITHHELD, f"{outcome.detail}, {_ruling(decision)}")
+        else:
             yield Note("Warning", SCALE_FAILED, f"{sizes}: {outcome.detail}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from autoscaler.cluster.api import FIELD_MANAGER, MERGE_PATCH, RefusedError, ans
 from autoscaler.cluster.lease import wall_clock
 from autoscaler.cluster.mirror import Mirror, Reflector
 from autoscaler.cluster.objects import Object
-from autoscaler.model import Missing, Observation, Tick, Unreachable
+from autoscaler.model import Missing, Observation, Outcome, Tick, Unreachable
 
 LABELS: Mapping[str, str] = {"app.kubernetes.io/managed-by": FIELD_MANAGER, "autoscaling.speech/kind": "status"}
 _LONGEST_NAME = 253
@@ -61,7 +61,7 @@ def status_of(tick: Tick) -> dict[str, Any]:
         return {"conditions": [_condition("AbleToScale", "False", "FleetUnknown", str(tick.seen))]}
     decision, seen = tick.decision, tick.seen
     problems = "; ".join(map(str, seen.signals.problems))
-    failed = "; ".join(outcome.detail for outcome in tick.outcomes if not outcome.done)
+    undone = [outcome for outcome in tick.outcomes if not outcome.done]
     ruling = next(step.reason for step in reversed(decision.steps) if step.stage == decision.ruled_by)
     limited = decision.ruled_by == "bounds"
     return {
@@ -75,12 +75,19 @@ def status_of(tick: Tick) -> dict[str, Any]:
             _condition(
                 "MetricsAvailable", "False" if problems else "True", "SignalsMissing" if problems else "Read", problems
             ),
-            _condition("AbleToScale", "False" if failed else "True", "WriteFailed" if failed else "Written", failed),
+            _able(undone),
             _condition(
                 "ScalingLimited", str(limited), "AtBound" if limited else "WithinBounds", ruling if limited else ""
             ),
         ],
     }
+
+
+def _able(undone: Sequence[Outcome]) -> dict[str, str]:
+    if not undone:
+        return _condition("AbleToScale", "True", "Written", "")
+    reason = "Withheld" if all(outcome.withheld for outcome in undone) else "WriteFailed"
+    return _condition("AbleToScale", "False", reason, "; ".join(outcome.detail for outcome in undone))
 
 
 def _condition(kind: str, status: str, reason: str, message: str) -> dict[str, str]:

@@ -126,4 +126,4 @@ def _outcome(outcome: Outcome) -> str:
         f"replicas {action.was} -> {action.replicas}" if isinstance(action, Scale) else f"{action.pod} -> {action.role}"
     )
     said = f" ({outcome.detail})" * bool(outcome.detail)
-    return what + said if outcome.done else f"{what}: NOT DONE{said}"
+    return what + said if outcome.done else f"{what}: {'WITHHELD' if outcome.withheld else 'NOT DONE'}{said}"

@@ -116,6 +116,8 @@ class Outcome:
     action: Action
     done: bool
     detail: str = ""
+    withheld: bool = False
+    """Not sent, and that is meant: a dry run, a mode, a lost lease, somebody else who sizes the target."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ class Mode(StrEnum):
     """How much the controller may do."""
 
     OBSERVE = "observe"
-    """Decide and record; the actuator writes nothing."""
+    """Decide and record; the actuator withholds every write."""
     ASSIST = "assist"
     """Grow, never shrink."""
     FULL = "full"

@@ -7,12 +7,13 @@ names each of them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from autoscaler.forecast.priorfile import Priors
 from autoscaler.forecast.priorfile import load as load_priors
-from autoscaler.model import History, InvalidInput, Rails, Workload
+from autoscaler.model import History, InvalidInput, Mode, Rails, Workload
 from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaPolicy, HpaSettings
 from autoscaler.policies.keda import KedaPolicy, KedaSettings
@@ -53,7 +54,11 @@ def build(
         InvalidInput: there is no workload, nothing of the policy can be carried out here, or the file of what other
             services taught cannot be used.
     """
-    served = policy.serving(workload)
+    built, rails = _built(policy, policy.serving(workload), history)
+    return built, replace(rails, mode=Mode(policy.spec.mode))
+
+
+def _built(policy: LoadedPolicy, served: Workload, history: History | None) -> tuple[AnyPolicy, Rails]:
     rule = policy.spec.policy
     match rule:
         case FixedRule():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from kubernetes import client
 
@@ -41,8 +42,12 @@ def run_once(jobs: Iterable[Job], api: client.ApiClient, forbidden: str | None) 
             clock=SystemClock(),
             signals=signals_of(job, prometheus),
             fleet=ClusterFleet(*where, timeout_s=REQUEST_S),
-            actuator=ClusterActuator(*where, forbidden=lambda: forbidden, timeout_s=REQUEST_S),
+            actuator=ClusterActuator(*where, forbidden=partial(_why_not, job, forbidden), timeout_s=REQUEST_S),
             journal=kept,
         )
         tick(job.target, ports, begin(job.target, ports.clock.now_s()))
         yield from kept.ticks
+
+
+def _why_not(job: Job, forbidden: str | None) -> str | None:
+    return forbidden or job.forbidden

@@ -152,7 +152,7 @@ class Controller:
         namespace = self._namespaces[job.namespace]
 
         def forbidden() -> str | None:
-            return self._forbidden() or namespace.rival(job.deployment)
+            return self._forbidden() or job.forbidden or namespace.rival(job.deployment)
 
         def ports() -> Ports:
             return Ports(

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from autoscaler.journal.explain import summary
-from autoscaler.model import Missing, Observation, Phase, Tick
+from autoscaler.model import Missing, Observation, Outcome, Phase, Tick
 from autoscaler.ports import Journal
 
 _log = structlog.get_logger(__name__)
@@ -67,7 +67,11 @@ class Metrics:
             self.desired.labels(name, "standby").set(tick.decision.standby)
             self.decisions.labels(name, tick.decision.ruled_by).inc()
         for outcome in tick.outcomes:
-            self.writes.labels(name, outcome.action.kind, "done" if outcome.done else "not done").inc()
+            self.writes.labels(name, outcome.action.kind, _result_of(outcome)).inc()
+
+
+def _result_of(outcome: Outcome) -> str:
+    return "done" if outcome.done else "withheld" if outcome.withheld else "not done"
 
 
 class Recorder:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoscaler.loop import Target
-from autoscaler.model import InvalidInput, Workload
+from autoscaler.model import InvalidInput, Mode, Workload
 from autoscaler.policies.build import build
 from autoscaler.prometheus.client import Access, Prometheus
 from autoscaler.prometheus.metrics import SPEECH
@@ -30,6 +30,11 @@ class Job:
     namespace: str
     deployment: str
     objective_s: float
+
+    @property
+    def forbidden(self) -> str | None:
+        """Why the policy's own mode lets nothing be written."""
+        return "observe" if self.target.rails.mode is Mode.OBSERVE else None
 
 
 class SystemClock:

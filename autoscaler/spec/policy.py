@@ -70,6 +70,9 @@ class PolicySpec(Model):
 
     target: Target | None = None
     """What is scaled. Needed to run, not to replay."""
+    mode: Literal["observe", "assist", "full"] = "full"
+    """How much a running controller may do: `observe` decides and records and leaves the Deployment alone; `assist` may
+    grow it and never shrinks it; `full` does both. A replay of `observe` shows what `full` would do."""
     workload: AnyWorkload | None = None
     """What is served. A replay takes another one from its command line."""
     replicas: Replicas | None = None

@@ -31,6 +31,7 @@ spec:
   target: {kind: Deployment, name: tts}
   workload: {ref: tts}
   replicas: {min: 1, max: 10}
+  mode: %(mode)s
   policy: %(rule)s
   signals:
     prometheus: {url: "%(url)s"}
@@ -45,9 +46,9 @@ def tts(cluster, namespace):
 
 @pytest.fixture
 def policy(tmp_path, namespace):
-    def write(rule, url):
+    def write(rule, url, mode="full"):
         path = tmp_path / "policy.yaml"
-        path.write_text(POLICY % {"namespace": namespace, "rule": rule, "url": url})
+        path.write_text(POLICY % {"namespace": namespace, "rule": rule, "url": url, "mode": mode})
         return path
 
     return write
@@ -126,6 +127,25 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(cluster, pods, prome
     assert the_tick(ended).outcomes[0].detail == "dry run: would scale 2 → 4"
     assert tts.read().metadata.resource_version == version
     assert len(list(cluster.requests(verb="patch"))) == written
+
+
+def test_observe_decides_and_says_what_it_leaves(cluster, pods, prometheus, tts, policy):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    version = tts.read().metadata.resource_version
+    ended = run(tts, policy(FIXED % 4, prometheus.url, "observe"))
+    assert ended.code == 0
+    tick = the_tick(ended)
+    assert tick.decision.serving == 4
+    assert [(each.detail, each.withheld) for each in tick.outcomes] == [("observe: would scale 2 → 4", True)]
+    assert tts.read().metadata.resource_version == version
+
+
+def test_assist_grows_and_never_shrinks(pods, prometheus, tts, policy):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    ended = run(tts, policy(FIXED % 1, prometheus.url, "assist"))
+    assert (ended.code, the_tick(ended).decision.ruled_by, tts.read().spec.replicas) == (0, "mode", 2)
+    assert run(tts, policy(FIXED % 3, prometheus.url, "assist")).code == 0
+    assert tts.read().spec.replicas == 3
 
 
 def test_fresh_data_lets_a_target_shrink(pods, prometheus, tts, policy):
@@ -243,7 +263,7 @@ def kubeconfig(folder, url):
 
 def test_an_api_server_that_is_down_is_unreachable(tmp_path, down):
     path = tmp_path / "policy.yaml"
-    path.write_text(POLICY % {"namespace": "voice", "rule": FIXED % 1, "url": down})
+    path.write_text(POLICY % {"namespace": "voice", "rule": FIXED % 1, "url": down, "mode": "full"})
     ended = autoscaler("run", "--once", "--policies", path, "--kubeconfig", kubeconfig(tmp_path, down))
     assert ended.code == 3
     assert "unreachable: API server" in ended.out
@@ -268,7 +288,8 @@ def test_policies_that_cannot_be_run_are_bad_input(tmp_path, files, says):
     folder = tmp_path / "policies"
     folder.mkdir()
     for name, text in files.items():
-        (folder / name).write_text(text % {"namespace": "voice", "rule": FIXED % 1, "url": "http://prometheus:9090"})
+        filled = {"namespace": "voice", "rule": FIXED % 1, "url": "http://prometheus:9090", "mode": "full"}
+        (folder / name).write_text(text % filled)
     ended = autoscaler(
         "run", "--once", "--policies", folder, "--kubeconfig", kubeconfig(tmp_path, "http://127.0.0.1:1")
     )

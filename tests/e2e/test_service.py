@@ -202,7 +202,7 @@ def test_beside_an_hpa_on_the_same_target_nothing_is_written(
     scaling.create_namespaced_horizontal_pod_autoscaler(namespace, hpa)
     with controller(tmp_path, "pod-a", policies, kubeconfig):
         carry(pods, tts, 0.95)
-        [told] = wait_for("an Event of it", lambda: events(cluster, namespace, "ScaleFailed")[:1])
+        [told] = wait_for("an Event of it", lambda: events(cluster, namespace, "ScaleWithheld")[:1])
         assert "HorizontalPodAutoscaler old sizes it too: would scale 2 → 3" in told.message
         assert tts.read().spec.replicas == 2
         scaling.delete_namespaced_horizontal_pod_autoscaler("old", namespace)

@@ -32,6 +32,7 @@ def tick(*, problems=(), ruled_by="hpa", outcomes=(), stuck=0):
 
 GROWN = Outcome(Scale(4, 2, "1"), done=True)
 REFUSED = Outcome(Scale(4, 2, "1"), done=False, detail="403: not yours")
+WITHHELD = Outcome(Scale(4, 2, "1"), done=False, detail="observe: would scale 2 → 4", withheld=True)
 UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
 
 
@@ -45,6 +46,13 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
         pytest.param(
             None, tick(outcomes=[REFUSED]), [("Warning", "ScaleFailed", "2 → 4 replicas: 403: not yours")], id="refused"
         ),
+        pytest.param(
+            None,
+            tick(outcomes=[WITHHELD]),
+            [("Normal", "ScaleWithheld", "observe: would scale 2 → 4, ruled by hpa: because")],
+            id="withheld on purpose",
+        ),
+        pytest.param(tick(outcomes=[WITHHELD]), tick(outcomes=[WITHHELD]), [], id="withheld again: said once"),
         pytest.param(tick(outcomes=[REFUSED]), tick(outcomes=[REFUSED]), [], id="refused again: said once"),
         pytest.param(
             tick(),

@@ -1,4 +1,4 @@
-"""The guard rails: data, mode, pause, bounds."""
+"""The guard rails: bounds, data, mode, pause."""
 
 import pytest
 from hypothesis import given
@@ -49,6 +49,11 @@ def seen(has: Fleet, *problems: Problem, paused: bool = False) -> Observation:
         pytest.param(wish(2), seen(fleet(3, 2), DOWN), Mode.FULL, (3, 2), "data", id="missing data keeps standby"),
         pytest.param(wish(2), seen(fleet(4)), Mode.ASSIST, (4, 0), "mode", id="assist never shrinks"),
         pytest.param(wish(6), seen(fleet(4)), Mode.ASSIST, (6, 0), "rule", id="assist grows"),
+        pytest.param(wish(2), seen(fleet(4)), Mode.OBSERVE, (2, 0), "rule", id="observe decides as full does"),
+        pytest.param(wish(2), seen(fleet(12), DOWN), Mode.FULL, (12, 0), "data", id="blindness beats the maximum"),
+        pytest.param(wish(2), seen(fleet(12)), Mode.ASSIST, (12, 0), "mode", id="assist beats the maximum"),
+        pytest.param(wish(2), seen(fleet(12)), Mode.FULL, (2, 0), "rule", id="full leads back below the maximum"),
+        pytest.param(wish(0), seen(fleet(0), DOWN), Mode.ASSIST, (1, 0), "bounds", id="the minimum needs no data"),
         pytest.param(wish(9), seen(fleet(4), paused=True), Mode.FULL, (4, 0), "pause", id="a pause holds"),
         pytest.param(wish(4), seen(fleet(12), paused=True), Mode.FULL, (12, 0), "pause", id="a pause beats the bounds"),
     ],
@@ -58,15 +63,17 @@ def test_the_wish_passes_the_rails(proposal, observation, mode, size, ruled_by):
     assert ((decision.serving, decision.standby), decision.ruled_by) == (size, ruled_by)
 
 
-@given(st.integers(0, 99), st.integers(0, 20), st.integers(0, 30), st.booleans(), st.sampled_from(Mode))
-def test_no_wish_leaves_the_bounds_and_blindness_never_shrinks(serving, standby, has, blind, mode):
+@given(st.integers(0, 99), st.integers(0, 20), st.integers(0, 40), st.booleans(), st.booleans(), st.sampled_from(Mode))
+def test_what_would_be_written_is_in_the_bounds_and_blindness_never_shrinks(serving, standby, has, blind, paused, mode):
     problems = (DOWN,) if blind else ()
-    decision = decide(wish(serving, standby), seen(fleet(has), *problems), Rails(1, 30, mode))
-    assert 1 <= decision.replicas <= 30
+    decision = decide(wish(serving, standby), seen(fleet(has), *problems, paused=paused), Rails(1, 30, mode))
+    assert decision.replicas == has or 1 <= decision.replicas <= 30
     assert decision.serving >= 0
     assert decision.standby >= 0
     if blind or mode is Mode.ASSIST:
         assert decision.replicas >= has
+    if paused:
+        assert decision.replicas == has
     assert all(step.reason for step in decision.steps)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler.model import Rails
+from autoscaler.model import Mode, Rails
 from autoscaler.policies.build import build
 from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaSettings, MetricKind, MetricSpec, TargetKind
@@ -74,6 +74,12 @@ def test_bounds_come_from_the_workload_that_is_replayed_unless_the_policy_has_it
     assert build(find_policy("hpa"), other)[1] == Rails(2, 7)
     own = write(HEAD + "  policy: {type: fixed, replicas: 4}\n")
     assert build(find_policy(str(own)), other)[1] == Rails(1, 10)
+
+
+@pytest.mark.parametrize(("line", "mode"), [("", Mode.FULL), *((f"  mode: {mode}\n", mode) for mode in Mode)])
+def test_the_mode_is_a_rail(built, line, mode):
+    _, rails = built(line + "  policy: {type: fixed, replicas: 2}\n")
+    assert rails == Rails(1, 10, mode)
 
 
 def test_a_fixed_fleet_may_have_gated_standby(built):
