@@ -18,7 +18,7 @@ from autoscaler.model import InvalidInput, Unreachable
 MERGE_PATCH = "application/merge-patch+json"
 FIELD_MANAGER = "speech-autoscaler"
 CONNECTIONS = 32
-"""Watches hold one each, four a namespace."""
+"""Watches hold one each, five a namespace."""
 _IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 

@@ -27,7 +27,7 @@ PAGE = 500
 """Objects of one page of a list."""
 MAX_LINE_BYTES = 16 << 20
 """etcd takes no object of more than 1.5 MB."""
-_GONE = 410
+_GONE, _NOT_FOUND = 410, 404
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 
 
@@ -123,6 +123,7 @@ class Reflector:
         watch_s: when the server shall end a watch.
         silence_s: when a watch counts as dead.
         timeout_s: for one page of a list.
+        optional: the cluster may not know this kind: then there are no objects, and it is asked again after a while.
 
     Attributes:
         lists: how often everything was listed.
@@ -138,6 +139,7 @@ class Reflector:
         watch_s: float = WATCH_S,
         silence_s: float = SILENCE_S,
         timeout_s: float = 10.0,
+        optional: bool = False,
     ) -> None:
         self._call = call
         self._namespace = namespace
@@ -145,6 +147,7 @@ class Reflector:
         self._watch_s = watch_s
         self._silence_s = silence_s
         self._timeout_s = timeout_s
+        self._optional = optional
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch-{namespace}", daemon=True)
         self._heard_s: float | None = None
@@ -168,8 +171,9 @@ class Reflector:
         pause_s = _FIRST_PAUSE_S
         while not self._stopped.is_set():
             try:
-                if version is None:
-                    version = self._list()
+                if version is None and (version := self._list()) is None:
+                    self._stopped.wait(self._watch_s)
+                    continue
                 for place in self._changes(version):
                     version, pause_s = place, _FIRST_PAUSE_S
                 self._alive()
@@ -177,7 +181,7 @@ class Reflector:
             except _GoneError:
                 version = None
             except (RefusedError, Unreachable, KeyError, TypeError) as error:  # the latter two: not an object we know
-                if isinstance(error, RefusedError) and error.status == _GONE:
+                if isinstance(error, RefusedError) and error.status in (_GONE, _NOT_FOUND):
                     version = None
                 self.problem = f"{type(error).__name__}: {error}"
                 self._stopped.wait(random.uniform(0, pause_s))  # noqa: S311 — spreads retries, guards nothing
@@ -187,8 +191,20 @@ class Reflector:
         self._heard_s = time.monotonic()
         self.problem = ""
 
-    def _list(self) -> str:
-        """Take everything there is, page by page; gives the place from which to watch."""
+    def _list(self) -> str | None:
+        """Take everything there is; gives the place from which to watch, None where the kind is not known."""
+        try:
+            objects, version = self._pages()
+        except RefusedError as error:
+            if not self._optional or error.status != _NOT_FOUND:
+                raise
+            objects, version = [], None
+        self._mirror.replace(objects)
+        self.lists += 1
+        self._alive()
+        return version
+
+    def _pages(self) -> tuple[list[Object], str]:
         objects: list[Object] = []
         more = ""
         while True:
@@ -197,11 +213,7 @@ class Reflector:
             objects += page["items"]
             more = page["metadata"].get("continue", "")
             if not more:
-                break
-        self._mirror.replace(objects)
-        self.lists += 1
-        self._alive()
-        return str(page["metadata"]["resourceVersion"])
+                return objects, str(page["metadata"]["resourceVersion"])
 
     def _changes(self, version: str) -> Iterator[str]:
         """Follow the changes since a version; gives each new place, and ends with the watch."""

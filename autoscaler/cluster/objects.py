@@ -92,8 +92,8 @@ class PodView:
 
 
 @dataclass(frozen=True, slots=True)
-class HpaView:
-    """What is kept of a HorizontalPodAutoscaler; KEDA makes one for each of its ScaledObjects."""
+class RivalView:
+    """What is kept of an object that may size a Deployment too."""
 
     uid: str
     name: str
@@ -101,10 +101,19 @@ class HpaView:
     """Name of the Deployment that it sizes; empty for another kind."""
 
 
-def hpa_view(hpa: Object) -> HpaView:
+def hpa_view(hpa: Object) -> RivalView:
     """Read a HorizontalPodAutoscaler."""
-    metadata, sized = hpa["metadata"], hpa["spec"]["scaleTargetRef"]
-    return HpaView(metadata["uid"], metadata["name"], sized["name"] if sized["kind"] == "Deployment" else "")
+    return _rival(hpa, hpa["spec"]["scaleTargetRef"])
+
+
+def scaled_object_view(scaled: Object) -> RivalView:
+    """Read a ScaledObject of KEDA, whose target is a Deployment unless it says otherwise."""
+    return _rival(scaled, {"kind": "Deployment", **scaled["spec"]["scaleTargetRef"]})
+
+
+def _rival(rival: Object, sized: Object) -> RivalView:
+    metadata = rival["metadata"]
+    return RivalView(metadata["uid"], metadata["name"], sized["name"] if sized["kind"] == "Deployment" else "")
 
 
 def deployment_view(deployment: Object) -> DeploymentView:

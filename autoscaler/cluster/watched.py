@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from kubernetes import client
 
 from autoscaler.cluster.mirror import SILENCE_S, WATCH_S, Mirror, Reflector
 from autoscaler.cluster.objects import (
     DeploymentView,
-    HpaView,
     PodView,
     ReplicaSetView,
+    RivalView,
     deployment_view,
     fleet_of,
     hpa_view,
     pod_view,
     replica_set_view,
+    scaled_object_view,
 )
 from autoscaler.model import Cause, Fleet, Missing
 
 
+def _scaled_objects(api: client.CustomObjectsApi, namespace: str, **options: Any) -> Any:  # noqa: ANN401
+    """List or watch; a cluster without KEDA answers 404."""
+    return api.list_namespaced_custom_object("keda.sh", "v1alpha1", namespace, "scaledobjects", **options)
+
+
 class WatchedNamespace:
-    """Deployments, their ReplicaSets, pods and HPAs in one namespace; any number of targets share four watches."""
+    """Deployments, their ReplicaSets and pods in one namespace, and who else sizes them.
+
+    Any number of targets share five watches.
+    """
 
     def __init__(
         self, api: client.ApiClient, namespace: str, *, watch_s: float = WATCH_S, silence_s: float = SILENCE_S
@@ -30,15 +42,18 @@ class WatchedNamespace:
         self._deployments: Mirror[DeploymentView] = Mirror(deployment_view)
         self._sets: Mirror[ReplicaSetView] = Mirror(replica_set_view)
         self._pods: Mirror[PodView] = Mirror(pod_view)
-        self._hpas: Mirror[HpaView] = Mirror(hpa_view)
+        self._hpas: Mirror[RivalView] = Mirror(hpa_view)
+        self._scaled: Mirror[RivalView] = Mirror(scaled_object_view)
         apps, core = client.AppsV1Api(api), client.CoreV1Api(api)
+        scaling = client.AutoscalingV2Api(api)
         self._reflectors = [
-            Reflector(call, namespace, mirror, watch_s=watch_s, silence_s=silence_s)
+            Reflector(call, namespace, mirror, watch_s=watch_s, silence_s=silence_s, optional=mirror is self._scaled)
             for call, mirror in (
                 (apps.list_namespaced_deployment, self._deployments),
                 (apps.list_namespaced_replica_set, self._sets),
                 (core.list_namespaced_pod, self._pods),
-                (client.AutoscalingV2Api(api).list_namespaced_horizontal_pod_autoscaler, self._hpas),
+                (scaling.list_namespaced_horizontal_pod_autoscaler, self._hpas),
+                (partial(_scaled_objects, client.CustomObjectsApi(api)), self._scaled),
             )
         ]
 
@@ -68,9 +83,11 @@ class WatchedNamespace:
         return None
 
     def rival(self, deployment: str) -> str | None:
-        """Who else sizes a Deployment."""
-        names = sorted(hpa.name for hpa in self._hpas.owned(deployment))
-        return f"HorizontalPodAutoscaler {names[0]} sizes it too" if names else None
+        """Who else sizes a Deployment. KEDA makes a HorizontalPodAutoscaler for a ScaledObject: the cause is named."""
+        for kind, rivals in (("ScaledObject", self._scaled), ("HorizontalPodAutoscaler", self._hpas)):
+            if names := sorted(rival.name for rival in rivals.owned(deployment)):
+                return f"{kind} {names[0]} sizes it too"
+        return None
 
     def fleet(self, deployment: str) -> Fleet | Missing:
         """The fleet of one Deployment as last heard."""

@@ -1,4 +1,4 @@
-"""The controller as a process: many targets, one election, four watches a namespace, one port."""
+"""The controller as a process: many targets, one election, five watches a namespace, one port."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kubernetes import client, config
+from rig import programs
 from rig.control_plane import ControlPlane
 from rig.processes import wait_for
 
@@ -28,6 +30,17 @@ class Cluster:
         self.api = client.ApiClient(settings)
         self.apps = client.AppsV1Api(self.api)
         self.core = client.CoreV1Api(self.api)
+
+    def kubectl(self, *arguments: object) -> str:
+        """What a person would type; gives what it prints.
+
+        Raises:
+            AssertionError: it failed; what it said is in the message.
+        """
+        command = [programs.kubernetes("kubectl"), "--kubeconfig", self.plane.kubeconfig, *map(str, arguments)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
 
     def namespace(self) -> str:
         """A new namespace, of a test alone."""

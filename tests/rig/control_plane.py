@@ -112,8 +112,8 @@ def _answering(folder: Path, keys: Keys, flags: Sequence[str], stack: ExitStack)
         )
         url = f"https://127.0.0.1:{api}"
         if _ready(f"{url}/readyz", keys, server):
-            stack.callback(etcd.stop)
-            stack.callback(server.stop)
+            stack.callback(etcd.kill)
+            stack.callback(server.kill)  # its polite end waits for watches, ten seconds
             return ControlPlane(
                 folder, url, _kubeconfig(folder, url, keys), keys, {"etcd": etcd, "kube-apiserver": server}
             )

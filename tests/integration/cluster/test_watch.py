@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from kubernetes import client
 from rig.processes import wait_for
+from rig.programs import kubernetes
 from rig.web import Reply, reply, website
 
 from autoscaler.cluster.api import connect
@@ -45,7 +46,10 @@ class TestRealServer:
             assert fleet.read() == ClusterFleet(api, tts.namespace, "tts").read()
 
     def test_changes_arrive_without_listing_again(self, api, tts):
-        """Growth, a pod that becomes Ready, a relabelled pod, deletion and a watch that ends: one list each."""
+        """Growth, a pod that becomes Ready, a relabelled pod, deletion and a watch that ends: one list each.
+
+        Also of ScaledObjects, where the cluster has never heard of KEDA.
+        """
         with watching(api, tts.namespace, watch_s=1) as watched:
             fleet = WatchedFleet(watched, "tts")
 
@@ -71,7 +75,7 @@ class TestRealServer:
             wait_for("its end", lambda: isinstance(gone := fleet.read(), Missing) and gone.cause is Cause.ABSENT)
             tts.cluster.deploy(tts.namespace, "tts", 1)
             seen(lambda now: now.count(Phase.SERVING) == 1)
-            assert watched.lists == 4
+            assert watched.lists == 5
 
     @pytest.mark.parametrize(("kind", "rival"), [("Deployment", True), ("StatefulSet", False)])
     def test_an_hpa_that_sizes_a_target_is_a_rival(self, api, tts, kind, rival):
@@ -88,6 +92,39 @@ class TestRealServer:
                 scaling.delete_namespaced_horizontal_pod_autoscaler("old", tts.namespace)
                 wait_for("it to be gone", lambda: watched.rival("tts") is None)
             assert watched.rival("tts") is None
+
+    def test_a_scaled_object_is_a_rival_also_when_keda_comes_and_goes(self, api, tts):
+        spec = {"scaleTargetRef": {"name": "tts"}, "triggers": [{"type": "cpu", "metadata": {"value": "70"}}]}
+        scaled = {"metadata": {"name": "old"}, "spec": spec}
+        where = ("keda.sh", "v1alpha1", tts.namespace, "scaledobjects")
+        custom = client.CustomObjectsApi(api)
+        with watching(api, tts.namespace, watch_s=1) as watched, keda_crds(tts.cluster):
+            wait_for("the kind to be known", lambda: answers(custom.list_namespaced_custom_object, *where))
+            custom.create_namespaced_custom_object(
+                *where, scaled | {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject"}
+            )
+            wait_for("it to be seen", lambda: watched.rival("tts") == "ScaledObject old sizes it too")
+            assert watched.rival("asr") is None
+            custom.delete_namespaced_custom_object(*where, "old")
+            wait_for("it to be gone", lambda: watched.rival("tts") is None)
+        assert watched.problem() is None
+
+
+@contextmanager
+def keda_crds(cluster):
+    path = kubernetes("kubectl").parents[1] / "crds" / "keda.sh_scaledobjects.yaml"
+    cluster.kubectl("apply", "--server-side", "-f", path)
+    try:
+        yield
+    finally:
+        cluster.kubectl("delete", "-f", path)
+
+
+def answers(call, *arguments):
+    try:
+        return call(*arguments)
+    except client.ApiException:
+        return None
 
 
 def thing(name, version):
@@ -212,6 +249,15 @@ def test_a_long_list_is_read_in_pages(tmp_path):
     with reflected(tmp_path, played) as (mirror, _):
         wait_for_version(mirror, "b", 10)
         assert mirror.named("a").replicas == 10
+
+
+def test_a_kind_that_the_cluster_does_not_know_is_empty_and_asked_for_again(tmp_path):
+    unknown = reply({"message": "the server could not find the requested resource"}, 404)
+    played = Played([unknown, listed(thing("a", 10)), unknown], [unknown])
+    with reflected(tmp_path, played, watch_s=0.05, optional=True) as (mirror, reflector):
+        wait_for("it to come, and to go", lambda: reflector.lists == 3)
+        assert mirror.named("a") is None
+        assert (reflector.problem, played.from_versions) == ("", ["10"])
 
 
 def test_a_list_that_fails_is_tried_again(tmp_path):
