@@ -39,20 +39,21 @@ class Forest:
     weights: npt.NDArray[np.float32]
     columns: int
 
-    def histograms(self, row: Floats) -> tuple[Floats, Floats]:
-        """Distributions of the order and the hold outcome for one row of features; each of shape (BINS,), sum 1."""
-        nodes = self.trees.leaves(row)
-        starts, ends = self.first[nodes], self.first[nodes + 1]
+    def histograms(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Distributions of the order and the hold outcome for rows of features; each of shape (rows, BINS), sums 1."""
+        nodes = self.trees.leaves(rows)
+        of_row = np.repeat(np.arange(len(rows)), nodes.shape[1])
+        starts, ends = self.first[nodes.ravel()], self.first[nodes.ravel() + 1]
         sizes = ends - starts
         # Places of all leaves' rows in one array: consecutive numbers, shifted to each leaf's start.
         before = np.cumsum(sizes) - sizes
-        places = np.arange(before[-1] + sizes[-1]) + np.repeat(starts - before, sizes)
-        rows = self.rows[places]
-        weights = self.weights[rows].astype(float)
+        kept = self.rows[np.arange(before[-1] + sizes[-1]) + np.repeat(starts - before, sizes)]
+        weights = self.weights[kept].astype(float)
         in_leaf = np.add.reduceat(weights, before)
-        weights /= np.repeat(in_leaf * len(nodes), sizes)
-        bins = self.bins[rows]
-        order, hold = (np.bincount(bins[:, i], weights, BINS).astype(float) for i in (0, 1))
+        weights /= np.repeat(in_leaf * nodes.shape[1], sizes)
+        bins = self.bins[kept] + BINS * np.repeat(of_row, sizes)[:, None]
+        shape = (len(rows), BINS)
+        order, hold = (np.bincount(bins[:, i], weights, len(rows) * BINS).astype(float).reshape(shape) for i in (0, 1))
         return order, hold
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import NormalDist
 
 from autoscaler.model import ColdStart
@@ -33,18 +34,20 @@ class LeadTime:
         """Back to the prior: a new image or node pool starts otherwise."""
         return LeadTime(self.prior)
 
-    @property
-    def _law(self) -> NormalDist:
-        logs = [math.log(lead) for lead in self.starts_s]
-        weight = PRIOR_STARTS + len(logs)
-        mean = (PRIOR_STARTS * math.log(self.prior.typical_s) + sum(logs)) / weight
-        spread = PRIOR_STARTS * self.prior.sigma**2 + sum((log - mean) ** 2 for log in logs)
-        return NormalDist(mean, max(math.sqrt(spread / weight), 1e-3))
-
     def quantiles_s(self, *probabilities: float) -> tuple[float, ...]:
         """Seconds that a start stays under with each of the given probabilities."""
-        law = self._law
+        law = _law(self.prior, self.starts_s)
         return tuple(math.exp(law.inv_cdf(p)) for p in probabilities)
+
+
+@lru_cache(maxsize=1024)
+def _law(prior: ColdStart, starts_s: tuple[float, ...]) -> NormalDist:
+    """The normal law of the logarithm; kept, because starts are rare beside ticks."""
+    logs = [math.log(lead) for lead in starts_s]
+    weight = PRIOR_STARTS + len(logs)
+    mean = (PRIOR_STARTS * math.log(prior.typical_s) + sum(logs)) / weight
+    spread = PRIOR_STARTS * prior.sigma**2 + sum((log - mean) ** 2 for log in logs)
+    return NormalDist(mean, max(math.sqrt(spread / weight), 1e-3))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Prior:
 
     def histograms(self, row: Floats) -> tuple[Floats, Floats]:
         """Distributions of the order and the hold outcome for one row of features; each of shape (BINS,), sum 1."""
-        masses = _MASSES[self.masses[self.leaf[self.trees.leaves(row)]]]
+        masses = _MASSES[self.masses[self.leaf[self.trees.leaves(row[None])[0]]]]
         masses /= masses.sum(axis=2, keepdims=True)
         order, hold = masses.mean(axis=0)
         return order, hold

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,11 @@ from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Laws = tuple[Floats, Floats]
+"""Histograms for the order and the hold window, each of shape (BINS,)."""
 
+BATCH = 256
+"""Forecasts of a history that are made at once: they share numpy's overhead, and their leaves fit into the cache."""
 RESIDUAL_INTERVALS = 2000
 """The residuals remember an hour: older outcomes need not be booked one by one."""
 SURPRISE = 2.0
@@ -59,7 +65,7 @@ def remember(memory: Memory, interval: Interval) -> None:
     """Add an interval to the past, and the outcome of the moment whose windows it closes."""
     traffic, horizon = memory.traffic, memory.windows.horizon
     traffic.levels.append(traffic.level.value)
-    traffic.series.append(interval.requests, known=interval.known)
+    traffic.series.add(interval.requests, known=interval.known)
     traffic.level.add(interval.requests)
     traffic.daily.add(interval.requests)
     scale = slots_per_request(memory)
@@ -114,22 +120,40 @@ def remember_all(memory: Memory, counts: Floats, known: Bools) -> None:
         remember(memory, Interval(float(count), 0.0, known=bool(measured)))
 
 
-def forecast(memory: Memory, settings: Settings) -> tuple[Floats, Floats]:
-    """Distributions of the load in the order and in the hold window, relative to the present level."""
+def forecast(memory: Memory, settings: Settings, own: Laws | None = None) -> Laws:
+    """Distributions of the load in the order and in the hold window, relative to the present level.
+
+    `own`, what the service's own past says, is worked out unless it is given.
+    """
     present = _present(memory)
-    own = _own_forecast(memory, settings, present)
+    own = own or _own_forecast(memory, settings, present)
     if memory.borrowing is None:
         return own
     return memory.borrowing.forecast(present, memory.demand.dispersion, own, _age_s(memory))
 
 
-def _own_forecast(memory: Memory, settings: Settings, present: Past) -> tuple[Floats, Floats]:
+def _own_forecast(memory: Memory, settings: Settings, present: Past) -> Laws:
     """What the service's own past says."""
     if memory.model is None:
         return memory.order_residuals.histogram, memory.hold_residuals.histogram
     now = np.array([len(present.series)])
     row = features(present, now, memory.model.layout, settings.local_s)
-    return memory.model.forest.histograms(row[0])
+    order, hold = memory.model.forest.histograms(row)
+    return order[0], hold[0]
+
+
+def _foreseen(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> Iterator[Laws | None]:
+    """The model's forecast after each interval to come of a history: many at once, each from its own past alone."""
+    model = memory.model
+    if model is None:
+        yield from repeat(None, len(counts))
+        return
+    series = memory.traffic.series.copy()
+    series.append(counts, known=known)
+    rows = np.arange(len(series) - len(counts), len(series)) + 1
+    lines = features(past(series, rows, slots_per_request(memory)), rows, model.layout, settings.local_s)
+    for first in range(0, len(rows), BATCH):
+        yield from zip(*model.forest.histograms(lines[first : first + BATCH]), strict=True)
 
 
 def _age_s(memory: Memory) -> float:
@@ -180,10 +204,11 @@ def replay(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> 
     pods = math.ceil(float(first.mean()) * slots_per_request(memory) / USE_AT_START / settings.workload.concurrency)
     memory.shadows = Shadows.begin(max(1, pods), memory.windows.served_from)
     prices = grid(memory.demand.law.mean_s)
-    for count, measured in zip(counts, known, strict=True):
+    foreseen = _foreseen(memory, settings, counts, known)
+    for count, measured, own in zip(counts, known, foreseen, strict=True):
         interval = Interval(float(count), 0.0, known=bool(measured))
         remember(memory, interval)
         memory.steering.saw(interval.requests, settings.interval_s)
         if interval.known:
             live(memory, settings, interval)
-        decide_shadows(memory, settings, *wants(memory, settings, forecast(memory, settings), prices))
+        decide_shadows(memory, settings, *wants(memory, settings, forecast(memory, settings, own), prices))

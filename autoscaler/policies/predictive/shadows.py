@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -115,9 +116,12 @@ def follow(target: Ints, falling: Ints, order: Ints, hold: Ints) -> tuple[Ints, 
     return grown, np.where(order > target, 0, np.where(falling >= 2, 0, falling))
 
 
+@lru_cache(maxsize=64)
 def grid(mean_s: float) -> Floats:
-    """The shadows' prices in pod-seconds a miss."""
-    return log_grid(CHEAPEST * mean_s, DEAREST * mean_s, PRICES)
+    """The shadows' prices in pod-seconds a miss; shape (PRICES,), not to be written to."""
+    prices = log_grid(CHEAPEST * mean_s, DEAREST * mean_s, PRICES)
+    prices.setflags(write=False)
+    return prices
 
 
 def _share_above(before: Floats, after: Floats, limit: Floats) -> Floats:

@@ -28,24 +28,24 @@ def test_the_walk_ends_in_scikit_learns_leaves(lesson):
         features, outcomes, np.sqrt(weights)
     )
     taught = grown.apply(features)
-    for row in np.random.default_rng(2).normal(size=(20, 2)):
-        leaves = grown.apply(row[None])[0]
+    rows = np.random.default_rng(2).normal(size=(20, 2))
+    for leaves, forecast in zip(grown.apply(rows), forest.histograms(rows)[0], strict=True):
         expected = np.zeros(BINS)
         for tree, leaf in enumerate(leaves):
             inside = taught[:, tree] == leaf
             share = weights[inside] / weights[inside].sum() / len(leaves)
             np.add.at(expected, bin_of(outcomes[inside, 0]), share)
-        np.testing.assert_allclose(forest.histograms(row)[0], expected, atol=1e-6)
+        np.testing.assert_allclose(forecast, expected, atol=1e-6)
 
 
 def test_a_forecast_is_a_distribution_that_follows_its_feature(lesson):
     forest = fit(*lesson, seed=1, settings=Settings(features_a_split=1.0))
     means = []
     for value in (-1.0, 0.0, 1.0):
-        for histogram in forest.histograms(np.array([value, 0.0])):
+        for histogram in forest.histograms(np.array([[value, 0.0]])):
             assert histogram.sum() == pytest.approx(1.0)
             assert (histogram >= 0).all()
-        means.append(float(forest.histograms(np.array([value, 0.0]))[0] @ CENTRES))
+        means.append(float(forest.histograms(np.array([[value, 0.0]]))[0][0] @ CENTRES))
     assert means == pytest.approx([-1.0, 0.0, 1.0], abs=0.15)
 
 
