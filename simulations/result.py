@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,8 @@ class Figures:
     pod_starts: int
     decisions: int
     version: str
+    insight: Mapping[str, float] = field(default_factory=dict)
+    """What the policy said of itself at the last decision: how good its forecasts were, its price, its lead time."""
 
 
 @dataclass(frozen=True, slots=True)

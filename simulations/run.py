@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -81,6 +81,7 @@ class Record:
     ups: int = 0
     downs: int = 0
     changes: list[Change] = field(default_factory=list)
+    insight: Mapping[str, float] = field(default_factory=dict)
 
     def append(self, tick: Tick) -> None:
         """Count the tick; keep it if it changed the size or what ruled it."""
@@ -90,6 +91,7 @@ class Record:
         if decision is None:
             return
         self.decisions += 1
+        self.insight = decision.insight
         for outcome in tick.outcomes:
             if isinstance(outcome.action, Scale) and decision.at_s >= self.scored_from_s:
                 self.ups += outcome.action.replicas > outcome.action.was
@@ -130,5 +132,6 @@ def _result(case: Case, traffic: Traffic, world: World, record: Record, referenc
         pod_starts=outcome.pod_starts,
         decisions=record.decisions,
         version=__version__,
+        insight=dict(record.insight),
     )
     return Result(figures, timeline(happened, workload.objective_s), tuple(record.changes))

@@ -28,6 +28,12 @@ class Metrics:
         self.decisions = Counter(
             "speech_autoscaler_decisions", "Decisions, by what ruled.", ["target", "ruled_by"], registry=registry
         )
+        self.insight = Gauge(
+            "speech_autoscaler_insight",
+            "Figures of the last decision: forecast and how good it was, lead time, price.",
+            ["target", "figure"],
+            registry=registry,
+        )
         self.problems = Counter(
             "speech_autoscaler_signal_problems",
             "Signals that could not be read.",
@@ -66,6 +72,8 @@ class Metrics:
             self.desired.labels(name, "serving").set(tick.decision.serving)
             self.desired.labels(name, "standby").set(tick.decision.standby)
             self.decisions.labels(name, tick.decision.ruled_by).inc()
+            for figure, value in tick.decision.insight.items():
+                self.insight.labels(name, figure).set(value)
         for outcome in tick.outcomes:
             self.writes.labels(name, outcome.action.kind, _result_of(outcome)).inc()
 

@@ -51,6 +51,13 @@ def test_json_goes_where_it_is_wanted_and_is_the_same_every_time(tmp_path):
     assert json.loads(printed).keys() >= PROMISED
 
 
+def test_json_says_how_good_the_forecasts_were():
+    arguments = ("--policy", "predictive-tts", "--trace", "burst", "--no-reference", "--json", "-")
+    insight = json.loads(run("replay", *arguments).stdout)["insight"]
+    assert insight.keys() >= {"pinball", "wape", "skill_naive", "coverage_p99", "coverage_p99_by_load", "price"}
+    assert json.loads(replay("--json", "-").stdout)["insight"] == {}
+
+
 def test_the_seed_and_the_routing_matter():
     figures = [json.loads(replay("--json", "-", *more).stdout) for more in ((), ("--seed", 2), ("--routing", "random"))]
     assert [(f["seed"], f["routing"]) for f in figures] == [(1, "shared-queue"), (2, "shared-queue"), (1, "random")]

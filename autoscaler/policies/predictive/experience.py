@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import repeat
 
 import numpy as np
@@ -58,6 +59,7 @@ def adopt(memory: Memory, model: Model) -> None:
     memory.order_residuals, memory.hold_residuals = Residuals(interval_s), Residuals(interval_s)
     memory.traffic.levels.clear()
     memory.shadows.reach(model.windows.served_from)
+    memory.trust.windows_moved()
     memory.borrowing = None  # what other services taught is bound to the old windows
 
 
@@ -72,6 +74,7 @@ def remember(memory: Memory, interval: Interval) -> None:
     traffic.largest = max(traffic.largest, float(traffic.series.short[-1]))
     if is_high(traffic.series, scale):
         traffic.last_high = len(traffic.series) - 1
+    memory.trust.interval_ended()
     if memory.borrowing is not None:
         memory.borrowing.interval_ended()
     if len(traffic.levels) >= horizon:
@@ -87,6 +90,7 @@ def _book(memory: Memory, level: float) -> None:
     ratios = math.log((order + OFFSET) / (level + OFFSET)), math.log((hold + OFFSET) / (level + OFFSET))
     memory.order_residuals.add(ratios[0])
     memory.hold_residuals.add(ratios[1])
+    memory.trust.window_ended(order)
     if memory.borrowing is not None:
         memory.borrowing.window_ended(ratios, (order, hold))
 
@@ -123,22 +127,27 @@ def remember_all(memory: Memory, counts: Floats, known: Bools) -> None:
 def forecast(memory: Memory, settings: Settings, own: Laws | None = None) -> Laws:
     """Distributions of the load in the order and in the hold window, relative to the present level.
 
-    `own`, what the service's own past says, is worked out unless it is given.
+    `own`, what the model of the service's own past says, is worked out unless it is given.
     """
-    present = _present(memory)
-    own = own or _own_forecast(memory, settings, present)
-    if memory.borrowing is None:
-        return own
-    return memory.borrowing.forecast(present, memory.demand.dispersion, own, _age_s(memory))
+    present, trust = _present(memory), memory.trust
+    trust.failure = ""
+    residual = memory.order_residuals.histogram, memory.hold_residuals.histogram
+    model, borrowing = memory.model, memory.borrowing
+    if own is None and model is not None:
+        own = trust.attempt(partial(_own_forecast, model, present, settings))
+    own = own or residual
+    used = residual if trust.left else own
+    if borrowing is not None:
+        mix = partial(borrowing.forecast, present, memory.demand.dispersion, used, _age_s(memory))
+        used = trust.attempt(mix) or used
+    trust.noted(float(present.level[0]), used[0], own[0], residual[0])
+    return used
 
 
-def _own_forecast(memory: Memory, settings: Settings, present: Past) -> Laws:
+def _own_forecast(model: Model, present: Past, settings: Settings) -> Laws:
     """What the service's own past says."""
-    if memory.model is None:
-        return memory.order_residuals.histogram, memory.hold_residuals.histogram
     now = np.array([len(present.series)])
-    row = features(present, now, memory.model.layout, settings.local_s)
-    order, hold = memory.model.forest.histograms(row)
+    order, hold = model.forest.histograms(features(present, now, model.layout, settings.local_s))
     return order[0], hold[0]
 
 

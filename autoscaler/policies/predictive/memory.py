@@ -21,6 +21,7 @@ from autoscaler.policies.predictive.borrowing import Borrowing
 from autoscaler.policies.predictive.demand import Demand
 from autoscaler.policies.predictive.shadows import Shadows
 from autoscaler.policies.predictive.steering import Steering
+from autoscaler.policies.predictive.trust import Trust
 
 Floats = npt.NDArray[np.floating]
 
@@ -98,6 +99,7 @@ class Memory:
     hold_residuals: Residuals
     shadows: Shadows
     steering: Steering
+    trust: Trust
     target: int
     falling: int = 0
     model: Model | None = None

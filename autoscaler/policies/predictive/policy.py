@@ -37,6 +37,7 @@ from autoscaler.policies.predictive.price import backlog_pods
 from autoscaler.policies.predictive.settings import Settings
 from autoscaler.policies.predictive.shadows import Shadows, follow, grid
 from autoscaler.policies.predictive.steering import Steering
+from autoscaler.policies.predictive.trust import Trust
 
 Floats = npt.NDArray[np.floating]
 
@@ -129,6 +130,7 @@ class PredictivePolicy:
             hold_residuals=Residuals(settings.interval_s),
             shadows=Shadows.begin(1, spans.served_from),
             steering=Steering(settings.price.start),
+            trust=Trust.over(settings.interval_s),
             target=0,
             borrowing=Borrowing.of(prior) if prior else None,
         )
@@ -171,7 +173,7 @@ class PredictivePolicy:
         why = f"worth their cost when a pod ordered now would serve, at {memory.steering.price:.2f} pod-s a miss"
         steps = [
             Step("present", now, 0, "busy at the present load; a rule without foresight would start from here"),
-            Step("order", order, 0, why + self._borrowed(memory)),
+            Step("order", order, 0, why + self._borrowed(memory) + memory.trust.said()),
         ]
         backlog = self._backlog(memory, seen.fleet.count(Phase.SERVING))
         if backlog > order:
@@ -240,6 +242,8 @@ class PredictivePolicy:
             "dispersion": memory.demand.dispersion,
             "service_mean_s": memory.demand.law.mean_s,
             "borrowed": memory.borrowing.weight if memory.borrowing else 0.0,
+            "forecast_replaced": float(memory.trust.left or bool(memory.trust.failure)),
+            **memory.trust.calibration.figures(),
         }
 
 

@@ -40,7 +40,7 @@ class Wish:
         self.memories.append(memory)
         if self.wish is None:
             raise RuntimeError("broken")
-        return memory + 1, Proposal(self.wish, 0, (Step("wish", self.wish, 0, "told so"),))
+        return memory + 1, Proposal(self.wish, 0, (Step("wish", self.wish, 0, "told so"),), {"price": 1.5})
 
 
 class World:
@@ -168,6 +168,7 @@ def test_a_line_is_said_for_a_change_and_not_for_every_tick(metrics):
         ("writes_total", {"kind": "scale", "result": "done"}, 1),
         ("signal_problems_total", {"cause": "stale"}, 2),
         ("data_age_seconds", {}, 2.0),
+        ("insight", {"figure": "price"}, 1.5),
     ],
 )
 def test_metrics_of_two_ticks(metrics, registry, metric, labels, value):
