@@ -6,6 +6,7 @@ import json
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from rig.control_plane import ControlPlane
 from rig.processes import wait_for
 
 ROLE = "autoscaling.speech/role"
+_RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Cluster:
             },
         }
         self.apps.create_namespaced_deployment(namespace, body)
-        made = Deployment(self, namespace, name)
+        made = Deployment(self, namespace, name, f"app={name}")
         made.settle(replicas)
         return made
 
@@ -75,6 +77,18 @@ class Cluster:
                 yield event
 
 
+@contextmanager
+def keda_kinds(cluster: Cluster) -> Iterator[None]:
+    """The cluster knows ScaledObjects until the block ends; nobody acts on them."""
+    path = programs.kubernetes("kubectl").parents[1] / "crds" / "keda.sh_scaledobjects.yaml"
+    cluster.kubectl("apply", "--server-side", "-f", path)
+    try:
+        cluster.kubectl("wait", "--for=condition=Established", "-f", path)
+        yield
+    finally:
+        cluster.kubectl("delete", "-f", path)
+
+
 def template(name: str, image: str = "sleeper:1") -> dict[str, Any]:
     """The pod template of a service that serves unless a controller says otherwise."""
     return {
@@ -82,7 +96,10 @@ def template(name: str, image: str = "sleeper:1") -> dict[str, Any]:
             "labels": {"app": name, ROLE: "serving"},
             "annotations": {"controller.kubernetes.io/pod-deletion-cost": "100"},
         },
-        "spec": {"containers": [{"name": "server", "image": image}]},
+        "spec": {
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "server", "image": image, "securityContext": _RESTRICTED}],
+        },
     }
 
 
@@ -93,6 +110,7 @@ class Deployment:
     cluster: Cluster
     namespace: str
     name: str
+    selector: str
 
     def read(self) -> Any:
         """The object as it is now."""
@@ -115,7 +133,7 @@ class Deployment:
 
     def pods(self) -> list[Any]:
         """Its pods, those that are ending too."""
-        found = self.cluster.core.list_namespaced_pod(self.namespace, label_selector=f"app={self.name}").items
+        found = self.cluster.core.list_namespaced_pod(self.namespace, label_selector=self.selector).items
         return sorted(found, key=lambda pod: str(pod.metadata.name))
 
     def wait_for_pods(self, count: int) -> list[Any]:

@@ -6,12 +6,14 @@ Servers are started once for each pytest process, so that workers of xdist do no
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rig import programs
 from rig.cluster import Cluster
 from rig.control_plane import control_plane
 from rig.exporter import Exporter, exporter
+from rig.installed import Installed, install
 from rig.prometheus import PrometheusServer, prometheus_server
 
 
@@ -29,6 +31,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def namespace(cluster: Cluster) -> str:
     """A namespace of this test alone."""
     return cluster.namespace()
+
+
+@pytest.fixture
+def installed(cluster: Cluster, tmp_path: Path) -> Installed:
+    """The controller as the manifests install it, fenced, in a namespace of this test alone."""
+    return install(cluster, tmp_path)
 
 
 @pytest.fixture(scope="session")

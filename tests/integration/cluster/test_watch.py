@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from kubernetes import client
+from rig.cluster import keda_kinds
 from rig.processes import wait_for
-from rig.programs import kubernetes
 from rig.web import Reply, reply, website
 
 from autoscaler.cluster.api import connect
@@ -98,8 +98,7 @@ class TestRealServer:
         scaled = {"metadata": {"name": "old"}, "spec": spec}
         where = ("keda.sh", "v1alpha1", tts.namespace, "scaledobjects")
         custom = client.CustomObjectsApi(api)
-        with watching(api, tts.namespace, watch_s=1) as watched, keda_crds(tts.cluster):
-            wait_for("the kind to be known", lambda: answers(custom.list_namespaced_custom_object, *where))
+        with watching(api, tts.namespace, watch_s=1) as watched, keda_kinds(tts.cluster):
             custom.create_namespaced_custom_object(
                 *where, scaled | {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject"}
             )
@@ -108,23 +107,6 @@ class TestRealServer:
             custom.delete_namespaced_custom_object(*where, "old")
             wait_for("it to be gone", lambda: watched.rival("tts") is None)
         assert watched.problem() is None
-
-
-@contextmanager
-def keda_crds(cluster):
-    path = kubernetes("kubectl").parents[1] / "crds" / "keda.sh_scaledobjects.yaml"
-    cluster.kubectl("apply", "--server-side", "-f", path)
-    try:
-        yield
-    finally:
-        cluster.kubectl("delete", "-f", path)
-
-
-def answers(call, *arguments):
-    try:
-        return call(*arguments)
-    except client.ApiException:
-        return None
 
 
 def thing(name, version):

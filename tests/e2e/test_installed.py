@@ -1,0 +1,166 @@
+"""The manifests on a real API server: they apply, the rights suffice, writes are fenced."""
+
+import pytest
+from kubernetes import client
+from rig.cluster import keda_kinds
+from rig.command import autoscaler
+from rig.installed import granted, install, scale_writes, used, written_by
+from rig.processes import wait_for
+from rig.scene import BUSY, IDLE, carry, events, policy, status_of
+
+from autoscaler.cluster.actuator import ClusterActuator
+from autoscaler.cluster.api import connect
+from autoscaler.cluster.fleet import ClusterFleet
+from autoscaler.model import Relabel, Scale
+
+pytestmark = [pytest.mark.cluster, pytest.mark.prometheus]
+prometheus_3 = pytest.mark.parametrize("prometheus", ["3"], indirect=True, ids=["prometheus-3"])
+
+
+def test_as_installed_it_watches_and_writes_nothing_but_what_it_would_do(cluster, installed):
+    """The shipped policy begins with `mode: observe`; nobody has set up a Prometheus, and that is said too."""
+    [pod, _] = installed.pods()
+    emotivoice = cluster.apps.read_namespaced_deployment("emotivoice", installed.namespace)
+    with installed.controller(pod, installed.policies()) as ours:
+        wait_for("it to lead", ours.leading)
+        wait_for("it to be ready", lambda: ours.get("/readyz")[0] == 200)
+        status = wait_for("the status", lambda: status_of(cluster, installed.namespace, "emotivoice"))
+        assert {each["type"]: each["status"] for each in status["conditions"]}["MetricsAvailable"] == "False"
+    after = cluster.apps.read_namespaced_deployment("emotivoice", installed.namespace)
+    assert after.spec == emotivoice.spec
+    assert scale_writes(installed) == []
+
+
+@prometheus_3
+def test_every_right_is_used_and_none_is_missing(cluster, installed, pods, prometheus):
+    """Modes too: `observe` says what it would do, `assist` grows and does not shrink, `full` does both."""
+    namespace = installed.namespace
+    modes = {"tts": "full", "asr": "assist", "old": "observe"}
+    targets = {name: cluster.deploy(namespace, name, 2) for name in modes}
+    policies = installed.policies(**{name: policy(name, prometheus.url, mode) for name, mode in modes.items()})
+    for each in targets.values():
+        carry(pods, each, BUSY)
+
+    def sizes():
+        return tuple(each.read().spec.replicas for each in targets.values())
+
+    with keda_kinds(cluster), installed.controller(installed.pods()[0], policies):
+        wait_for("growth", lambda: sizes() == (3, 3, 2))
+        [said] = wait_for("what was left", lambda: events(cluster, namespace, "ScaleWithheld", "old")[:1])
+        assert said.startswith("observe: would scale 2 → 3, ruled by ")
+        for each in (targets["tts"], targets["asr"]):
+            each.settle(3)
+        for each in targets.values():
+            carry(pods, each, IDLE / 2)
+        wait_for("what may shrink to have shrunk: ceil(3 x 0.25 / 0.7)", lambda: sizes() == (2, 3, 2))
+        assert status_of(cluster, namespace, "asr")["ruledBy"] == "mode"
+    path = installed.kubeconfig(installed.pods()[0])
+    autoscaler("run", "--once", "--dry-run", "--policies", policies / "tts.yaml", "--kubeconfig", path)
+
+    assert used(installed.asked()) == granted(cluster, namespace)
+    assert [event["requestURI"] for event in installed.asked() if event["responseStatus"]["code"] == 403] == []
+    assert {written_by(event) for event in installed.asked(verb="patch")} == {installed.pods()[0]}
+
+
+def actuator(installed, pod, name="tts"):
+    return ClusterActuator(connect(installed.kubeconfig(pod)), installed.namespace, name)
+
+
+def hold(installed, pod):
+    """Give the Lease to a pod."""
+    leases = client.CoordinationV1Api(installed.cluster.api)
+    if installed.lease() is None:
+        leases.create_namespaced_lease(installed.namespace, {"metadata": {"name": "speech-autoscaler"}})
+    body = {"spec": {"holderIdentity": pod}}
+    leases.patch_namespaced_lease("speech-autoscaler", installed.namespace, body)
+
+
+def scale_to(installed, replicas):
+    fleet = ClusterFleet(installed.cluster.api, installed.namespace, "tts").read()
+    return Scale(replicas, fleet.replicas, fleet.version, fleet.uid, fleet.revision)
+
+
+def fenced(installed, pod):
+    """Wait until the API server refuses a pod that does not hold the Lease: policies are in force within a second."""
+
+    def refused():
+        [outcome] = actuator(installed, pod).apply((scale_to(installed, 2),))
+        return "only the holder of the Lease may write" in outcome.detail
+
+    wait_for("the fence to be in force", refused)
+
+
+def test_the_write_of_an_old_leader_is_refused_by_the_api_server(cluster, installed):
+    """Twenty hand-overs; each time the old leader, whose own check of the lease is left out here, tries to write."""
+    tts = cluster.deploy(installed.namespace, "tts", 2)
+    one, other = installed.pods()
+    writers = {pod: actuator(installed, pod) for pod in (one, other)}
+    hold(installed, one)
+    fenced(installed, other)
+    for turn in range(20):
+        new, old = (one, other) if turn % 2 else (other, one)
+        hold(installed, new)
+
+        def new_writes(new=new, turn=turn):
+            [outcome] = writers[new].apply((scale_to(installed, 3 + turn),))
+            return outcome.done
+
+        wait_for("the new leader's first write", new_writes, 2.0)
+        [stale] = writers[old].apply((scale_to(installed, 1),))
+        assert (stale.done, tts.read().spec.replicas) == (False, 3 + turn)
+    assert sum(status == 422 for _, replicas, status in scale_writes(installed) if replicas == 1) == 20
+
+
+@pytest.fixture
+def gated(cluster, tmp_path):
+    """Installed with the right to patch pods."""
+    made = install(cluster, tmp_path)
+    account = [{"kind": "ServiceAccount", "name": "speech-autoscaler"}]
+    cluster.kubectl(
+        "create", "role", "patches", "--verb=patch,delete", "--resource=pods,pods/status", "-n", made.namespace
+    )
+    binding = {"metadata": {"name": "patches"}, "subjects": account}
+    binding["roleRef"] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "patches"}
+    client.RbacAuthorizationV1Api(cluster.api).create_namespaced_role_binding(made.namespace, binding)
+    return made
+
+
+def test_a_pod_may_be_given_another_role_with_its_cost_and_nothing_else(cluster, gated):
+    cluster.deploy(gated.namespace, "tts", 1)
+    one, other = gated.pods()
+    hold(gated, one)
+    fenced(gated, other)
+    [pod] = ClusterFleet(cluster.api, gated.namespace, "tts").read().pods
+    relabel = Relabel(pod.name, pod.uid, pod.version, "standby")
+    [stale] = actuator(gated, other).apply((relabel,))
+    assert "only the holder of the Lease may write" in stale.detail
+    [done] = actuator(gated, one).apply((relabel,))
+    assert done.done
+    core = client.CoreV1Api(connect(gated.kubeconfig(one)))
+    refused = {
+        "another label": lambda: _metadata(core, gated, pod, labels={"app": "other"}),
+        "a new label": lambda: _metadata(core, gated, pod, labels={"new": "x"}),
+        "another role": lambda: _metadata(core, gated, pod, labels={"autoscaling.speech/role": "boss"}),
+        "no role": lambda: _metadata(core, gated, pod, labels={"autoscaling.speech/role": None}),
+        "an annotation": lambda: _metadata(core, gated, pod, annotations={"note": "x"}),
+        "a finalizer": lambda: _metadata(core, gated, pod, finalizers=["a.example/x"]),
+        "the image": lambda: core.patch_namespaced_pod(
+            pod.name, gated.namespace, {"spec": {"containers": [{"name": "server", "image": "other"}]}}
+        ),
+        "the status": lambda: core.patch_namespaced_pod_status(pod.name, gated.namespace, {"status": {"message": "x"}}),
+        "deletion": lambda: core.delete_namespaced_pod(pod.name, gated.namespace),
+    }
+    codes = {what: _status(patch) for what, patch in refused.items()}
+    assert codes == dict.fromkeys(refused, 422)
+
+
+def _metadata(core, gated, pod, **metadata):
+    core.patch_namespaced_pod(pod.name, gated.namespace, {"metadata": metadata})
+
+
+def _status(call):
+    try:
+        call()
+    except client.ApiException as refused:
+        return refused.status
+    return 200

@@ -1,0 +1,149 @@
+"""The controller as the manifests install it: in a namespace of its own, under its own account, fenced."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client
+from rig.cluster import Cluster
+from rig.controller import ControllerProcess, controller
+from rig.processes import wait_for
+from rig.programs import REPOSITORY
+
+NAME = "speech-autoscaler"
+_POD = "authentication.kubernetes.io/pod-name"
+
+
+@dataclass
+class Installed:
+    """What `kubectl apply -k` made of the manifests."""
+
+    cluster: Cluster
+    namespace: str
+    folder: Path
+
+    @property
+    def account(self) -> str:
+        """Who the controller is to the API server."""
+        return f"system:serviceaccount:{self.namespace}:{NAME}"
+
+    def pods(self) -> list[str]:
+        """Names of the controller's pods, which its Deployment has ordered."""
+        label = f"app.kubernetes.io/name={NAME}"
+
+        def names() -> list[str]:
+            found = self.cluster.core.list_namespaced_pod(self.namespace, label_selector=label).items
+            return sorted(pod.metadata.name for pod in found)
+
+        return wait_for("both pods of the controller", lambda: made if len(made := names()) == 2 else [])
+
+    def kubeconfig(self, pod: str, url: str | None = None) -> Path:
+        """How a process of a pod reaches the API server: with a token bound to that pod, over another URL on wish."""
+        bound = {"apiVersion": "v1", "kind": "Pod", "name": pod}
+        asked = {"spec": {"boundObjectRef": bound, "expirationSeconds": 3600, "audiences": None}}
+        token = self.cluster.core.create_namespaced_service_account_token(NAME, self.namespace, asked).status.token
+        settings = yaml.safe_load(self.cluster.plane.kubeconfig.read_text())
+        settings["users"] = [{"name": NAME, "user": {"token": token}}]
+        settings["contexts"][0]["context"] |= {"user": NAME, "namespace": self.namespace}
+        if url:
+            settings["clusters"][0]["cluster"]["server"] = url
+        path = self.folder / f"kubeconfig-{pod}"
+        path.write_text(yaml.safe_dump(settings))
+        return path
+
+    def policies(self, **texts: str) -> Path:
+        """A folder with policy files, by name; without any, those that were installed."""
+        folder = self.folder / "policies"
+        folder.mkdir(exist_ok=True)
+        data = self.cluster.core.read_namespaced_config_map(f"{NAME}-policies", self.namespace).data
+        for name, text in ({f"{name}.yaml": text for name, text in texts.items()} or data).items():
+            (folder / name).write_text(text)
+        return folder
+
+    @contextmanager
+    def controller(
+        self, pod: str, policies: Path, *flags: object, url: str | None = None
+    ) -> Iterator[ControllerProcess]:
+        """The process of one pod."""
+        with controller(self.folder, pod, policies, self.kubeconfig(pod, url), *flags) as process:
+            yield process
+
+    @contextmanager
+    def pair(self, policies: Path) -> Iterator[tuple[ControllerProcess, ControllerProcess]]:
+        """Both processes, the leader first."""
+        first, second = self.pods()
+        with self.controller(first, policies) as one, self.controller(second, policies) as other:
+            wait_for("a leader", lambda: one.leading() or other.leading())
+            yield (one, other) if one.leading() else (other, one)
+
+    def lease(self) -> Any:
+        """The Lease; None before somebody has taken it."""
+        try:
+            return client.CoordinationV1Api(self.cluster.api).read_namespaced_lease(NAME, self.namespace)
+        except client.ApiException:
+            return None
+
+    def asked(self, **only: object) -> Iterator[Mapping[str, Any]]:
+        """What the controllers asked the API server for, by its audit log, oldest first."""
+        for event in self.cluster.requests(self.account):
+            if all(event[key] == value for key, value in only.items()):
+                yield event
+
+
+def written_by(event: Mapping[str, Any]) -> str:
+    """The pod whose token carried a request."""
+    [pod] = event["user"]["extra"][_POD]
+    return str(pod)
+
+
+def scale_writes(installed: Installed) -> list[tuple[str, int, int]]:
+    """Every attempt to write a size: by which pod, which size, with which status."""
+    return [
+        (written_by(event), event["requestObject"]["spec"]["replicas"], event["responseStatus"]["code"])
+        for event in installed.asked(verb="patch")
+        if event["objectRef"].get("subresource") == "scale"
+    ]
+
+
+def install(cluster: Cluster, folder: Path, overlay: str = "overlays/fenced") -> Installed:
+    """Apply the manifests to a namespace of their own."""
+    namespace = cluster.namespace()
+    copy = folder / "manifests"
+    shutil.copytree(REPOSITORY / "manifests", copy)
+    base = copy / "base" / "kustomization.yaml"
+    base.write_text(re.sub(r"(?m)^namespace: \S+", f"namespace: {namespace}", base.read_text()))
+    cluster.kubectl("apply", "-k", copy / overlay)
+    return Installed(cluster, namespace, folder)
+
+
+def granted(cluster: Cluster, namespace: str) -> set[tuple[str, str, str]]:
+    """Group, resource and verb of every right that the Roles of the manifests give."""
+    roles = json.loads(cluster.kubectl("get", "roles", "-n", namespace, "-o", "json"))["items"]
+    return {
+        (group, resource, verb)
+        for role in roles
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(events: Iterator[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
+    """Group, resource and verb of every request."""
+    return {
+        (
+            event["objectRef"].get("apiGroup", ""),
+            "/".join(filter(None, (event["objectRef"]["resource"], event["objectRef"].get("subresource")))),
+            event["verb"],
+        )
+        for event in events
+    }
