@@ -14,12 +14,17 @@ PRIOR, PRIOR_REQUESTS = 1.5, 60.0
 
 @dataclass(slots=True)
 class Dispersion:
-    """The dispersion of the arrivals of the last quarter of an hour; updated in place."""
+    """The dispersion of the arrivals of the last quarter of an hour; updated in place.
+
+    Attributes:
+        keep: what is left of a count after an interval.
+        squares, means: decayed sums of half the squared differences, and of the means, of successive counts.
+    """
 
     keep: float
+    squares: float = PRIOR * PRIOR_REQUESTS
+    means: float = PRIOR_REQUESTS
     _before: float | None = None
-    _squares: float = PRIOR * PRIOR_REQUESTS
-    _means: float = PRIOR_REQUESTS
 
     @classmethod
     def over(cls, interval_s: float) -> Dispersion:
@@ -29,17 +34,17 @@ class Dispersion:
     @property
     def value(self) -> float:
         """Variance over mean."""
-        return self._squares / self._means
+        return self.squares / self.means
 
     def add(self, requests: float) -> None:
         """One more interval."""
         if self._before is not None:
-            self._squares = self._squares * self.keep + 0.5 * (requests - self._before) ** 2
-            self._means = self._means * self.keep + 0.5 * (requests + self._before)
+            self.squares = self.squares * self.keep + 0.5 * (requests - self._before) ** 2
+            self.means = self.means * self.keep + 0.5 * (requests + self._before)
             # The prior does not fade while nothing comes: silence says nothing about dispersion.
-            lacking = max(PRIOR_REQUESTS - self._means, 0.0) * (1 - self.keep)
-            self._squares += PRIOR * lacking
-            self._means += lacking
+            lacking = max(PRIOR_REQUESTS - self.means, 0.0) * (1 - self.keep)
+            self.squares += PRIOR * lacking
+            self.means += lacking
         self._before = requests
 
     def skip(self) -> None:

@@ -36,12 +36,13 @@ class Contest:
     Attributes:
         interval_s: time between two windows that end.
         log_odds: of the borrowed forecast.
+        load, windows: decayed sums of what windows brought, and of their number.
     """
 
     interval_s: float
     log_odds: float = FIRST_LOG_ODDS
-    _load: float = 0.0
-    _seen: float = 0.0
+    load: float = 0.0
+    windows: float = 0.0
 
     def judge(self, load: float, borrowed: float, own: float) -> None:
         """A window ended.
@@ -52,9 +53,9 @@ class Contest:
             own: the mass that the own forecast had given to it.
         """
         keep = math.exp(-self.interval_s / MEAN_LOAD_S)
-        self._load = self._load * keep + load
-        self._seen = self._seen * keep + 1.0
-        counts = min(MOST_LOAD, load * self._seen / self._load)
+        self.load = self.load * keep + load
+        self.windows = self.windows * keep + 1.0
+        counts = min(MOST_LOAD, load * self.windows / self.load)
         gain = math.log((borrowed + LEAST_MASS) / (own + LEAST_MASS))
         odds = self.log_odds * math.exp(-self.interval_s / MEMORY_S) + counts * gain / OVERLAP
         self.log_odds = min(max(odds, -MOST_LOG_ODDS), MOST_LOG_ODDS)

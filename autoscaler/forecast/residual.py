@@ -29,6 +29,18 @@ class Residuals:
         self._histogram: Floats = PRIOR_SAMPLES * density / density.sum()
         self._keep = math.exp(-interval_s / MEMORY_S)
 
+    @classmethod
+    def of(cls, interval_s: float, counts: npt.ArrayLike) -> Residuals:
+        """With decayed counts that were kept; shape (BINS,)."""
+        residuals = cls(interval_s)
+        residuals._histogram = np.array(counts, dtype=float)
+        return residuals
+
+    @property
+    def counts(self) -> Floats:
+        """Decayed counts of outcomes, the prior's share with them; shape (BINS,)."""
+        return self._histogram.copy()
+
     def add(self, ratio: float) -> None:
         """One more outcome, one interval later."""
         self._histogram *= self._keep

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from autoscaler.model import Observation, Proposal
+from autoscaler.model import Fitted, History, Observation, Proposal
 
 Memory = TypeVar("Memory")
 
@@ -32,3 +32,29 @@ class Policy(Protocol[Memory]):
 
 
 AnyPolicy = Policy[Any]
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A policy that goes on where another process left it.
+
+    What cannot be measured again is kept, in a few kilobytes; the past is read again and learned from beside the
+    ticks. A memory that was recalled decides from its first tick on; `warmed` comes to it as `Observation.fitted`.
+    """
+
+    @property
+    def reach_s(self) -> float:
+        """How much of the past it learns from."""
+
+    def keep(self, memory: Any, at_s: float) -> bytes:  # noqa: ANN401 — the policy's own
+        """What of a memory cannot be measured again."""
+
+    def recall(self, kept: bytes, at_s: float) -> Any:  # noqa: ANN401
+        """A memory to go on with at a time.
+
+        Raises:
+            InvalidInput: kept by something else, too long ago, or not what `keep` writes.
+        """
+
+    def warmed(self, history: History, kept: bytes | None, at_s: float) -> Fitted | None:
+        """What a history teaches, beside what was kept; takes seconds. None where it is too short to teach anything."""

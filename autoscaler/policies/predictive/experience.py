@@ -17,7 +17,7 @@ from autoscaler.forecast.mixture import GONE_S
 from autoscaler.forecast.residual import Residuals
 from autoscaler.policies.predictive.demand import Interval
 from autoscaler.policies.predictive.learn import spans
-from autoscaler.policies.predictive.memory import Memory, Model
+from autoscaler.policies.predictive.memory import Memory, Model, Traffic
 from autoscaler.policies.predictive.price import expected_misses_rps, want
 from autoscaler.policies.predictive.settings import Settings
 from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
@@ -106,20 +106,25 @@ def bridge(memory: Memory, until_s: float) -> None:
         series.append(np.full(gap, memory.traffic.level.value), known=False)
 
 
+def append_all(traffic: Traffic, counts: Floats, known: Bools, slots_per_request: float) -> None:
+    """Add much history at once to the load alone: no outcome is booked."""
+    if not len(counts):
+        return
+    series = traffic.series
+    series.append(counts, known=known)
+    traffic.level.add_all(counts)
+    traffic.daily.add_all(counts)
+    traffic.largest = max(traffic.largest, float(series.short.max()))
+    silence_s = past(series, np.array([len(series)]), slots_per_request).silence_s[0]
+    if silence_s < LONGEST_SILENCE_S:
+        traffic.last_high = len(series) - 1 - round(silence_s / series.interval_s)
+
+
 def remember_all(memory: Memory, counts: Floats, known: Bools) -> None:
     """Add much history at once; only its end is lived through interval by interval."""
     lived = counts[-RESIDUAL_INTERVALS:]
     bulk = counts[: len(counts) - len(lived)]
-    if len(bulk):
-        traffic = memory.traffic
-        series = traffic.series
-        series.append(bulk, known=known[: len(bulk)])
-        traffic.level.add_all(bulk)
-        traffic.daily.add_all(bulk)
-        traffic.largest = max(traffic.largest, float(series.short.max()))
-        silence_s = past(series, np.array([len(series)]), slots_per_request(memory)).silence_s[0]
-        if silence_s < LONGEST_SILENCE_S:
-            traffic.last_high = len(series) - 1 - round(silence_s / series.interval_s)
+    append_all(memory.traffic, bulk, known[: len(bulk)], slots_per_request(memory))
     for count, measured in zip(lived, known[len(bulk) :], strict=True):
         remember(memory, Interval(float(count), 0.0, known=bool(measured)))
 

@@ -6,7 +6,7 @@ Read `PredictivePolicy.propose` from top to bottom: experience, forecast, wants 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,8 +15,9 @@ import numpy.typing as npt
 from autoscaler.forecast.bins import quantile
 from autoscaler.forecast.leadtime import LeadTime, alike, windows
 from autoscaler.forecast.residual import Residuals
-from autoscaler.forecast.series import spread, spread_known
-from autoscaler.model import Fit, History, Observation, Phase, Proposal, Step
+from autoscaler.forecast.series import KEPT_S, spread, spread_known
+from autoscaler.model import Fit, Fitted, History, Observation, Phase, Proposal, Step
+from autoscaler.policies.predictive import continuity
 from autoscaler.policies.predictive.borrowing import Borrowing
 from autoscaler.policies.predictive.demand import Demand, Interval
 from autoscaler.policies.predictive.experience import (
@@ -97,6 +98,7 @@ class PredictivePolicy:
     def propose(self, memory: Memory, seen: Observation) -> tuple[Memory, Proposal]:
         """The wish for this tick."""
         self._arrive(memory, seen)
+        memory = self._join(memory, seen)
         intervals = memory.demand.take(seen.signals)
         for interval in intervals:
             self._experience(memory, interval)
@@ -114,6 +116,43 @@ class PredictivePolicy:
         steps = self._follow(memory, int(order[-1]), int(hold[-1]), seen)
         insight = self._insight(memory, laws[0])
         return memory, Proposal(memory.target, 0, steps, insight, self._fit(memory, seen.at_s))
+
+    @property
+    def reach_s(self) -> float:
+        """How much of the past it learns from."""
+        return KEPT_S
+
+    def keep(self, memory: Memory, at_s: float) -> bytes:
+        """See `Lasting`."""
+        return continuity.keep(memory, self.settings, at_s)
+
+    def recall(self, kept: bytes, at_s: float) -> Memory:
+        """See `Lasting`."""
+        memory = continuity.recall(kept, self.settings, at_s, self._begin(start_s=math.nan))
+        memory.next_fit_s = at_s + FIRST_FITS_S[0]
+        return memory
+
+    def warmed(self, history: History, kept: bytes | None, at_s: float) -> Fitted | None:
+        """See `Lasting`."""
+        if not len(history.counts):
+            return None
+        if kept is None:
+            memory = replace(self, history=history).start()
+        else:
+            memory = self.recall(kept, at_s)
+            continuity.relived(memory, history, self.settings, np.random.default_rng([self.settings.seed, 1]))
+            self._learn_now(memory)
+        digest = memory.model.forest.digest if memory.model else "history"
+        return Fitted(digest, continuity.Warm(memory, recalled=kept is not None))
+
+    def _join(self, memory: Memory, seen: Observation) -> Memory:
+        """Go on with what a history has taught meanwhile."""
+        if seen.fitted is None or not isinstance(seen.fitted.model, continuity.Warm):
+            return memory
+        memory = continuity.joined(memory, seen.fitted.model, self.settings)
+        if memory.model is not None:
+            memory.next_fit_s = seen.at_s + REFIT_S
+        return memory
 
     def _begin(self, start_s: float) -> Memory:
         settings = self.settings
