@@ -30,6 +30,7 @@ from autoscaler.policies.predictive.kept import (
     ShadowsKept,
     SteeringKept,
     TrafficKept,
+    TrustKept,
     WindowsKept,
     read,
 )
@@ -74,6 +75,7 @@ def keep(memory: Memory, settings: Settings, at_s: float) -> bytes:
         order=_short(memory.order_residuals.counts),
         hold=_short(memory.hold_residuals.counts),
         steering=SteeringKept.model_validate(memory.steering),
+        trust=TrustKept.model_validate(memory.trust),
         shadows=ShadowsKept(target=shadows.target.tolist(), misses=_short(shadows.misses), requests=shadows.requests),
         service=ServiceKept(
             mean_s=demand.law.mean_s,
@@ -128,6 +130,8 @@ def recall(kept: bytes, settings: Settings, at_s: float, fresh: Memory) -> Memor
     memory.hold_residuals = Residuals.of(settings.interval_s, found.hold)
     memory.steering = Steering(**found.steering.model_dump())
     memory.steering.age_s = min(found.steering.age_s, WARM_UP_S)
+    trust = memory.trust
+    trust.own, trust.residual, trust.left = found.trust.own, found.trust.residual, found.trust.left
     memory.shadows = Shadows.begin(1, memory.windows.served_from)
     memory.shadows.target = np.array(found.shadows.target, dtype=np.int64)
     memory.shadows.ordered[:] = memory.shadows.target

@@ -88,6 +88,14 @@ class SteeringKept(Part):
     age_s: Amount
 
 
+class TrustKept(Part):
+    """How the own model stands against the residual histogram."""
+
+    own: Amount
+    residual: Amount
+    left: bool
+
+
 class ShadowsKept(Part):
     """What each price would have brought."""
 
@@ -129,6 +137,7 @@ class Kept(Part):
     order: Outcomes
     hold: Outcomes
     steering: SteeringKept
+    trust: TrustKept
     shadows: ShadowsKept
     service: ServiceKept
     traffic: TrafficKept

@@ -62,6 +62,7 @@ def test_what_was_measured_goes_on(lived, kept):
     assert memory.steering.price == lived.steering.price
     assert memory.lead == lived.lead
     assert memory.windows == lived.windows
+    assert (memory.trust.own, memory.trust.left) == (lived.trust.own, lived.trust.left)
     assert memory.demand.law == lived.demand.law
     assert memory.demand.dispersion == pytest.approx(lived.demand.dispersion)
     assert memory.shadows.misses == pytest.approx(lived.shadows.misses, rel=1e-6)
