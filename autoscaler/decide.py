@@ -1,4 +1,4 @@
-"""The pipeline that every wish goes through: bounds, data, mode, pause. Each stage gives its reason.
+"""The pipeline that every wish goes through: bounds, data, mode, contest, pause. Each stage gives its reason.
 
 A policy returns a raw wish; bounds and holds are applied here, once. The peers' rules bring their own
 tolerance, rates and stabilisation, so this pipeline adds nothing of that kind.
@@ -10,12 +10,15 @@ from itertools import pairwise
 
 from autoscaler.model import Decision, Fleet, Mode, Observation, Phase, Proposal, Rails, Step
 
+REWRITES = 3
+"""So many in ten minutes are a contest; a person who scales once is led back by the rule."""
+
 
 def decide(proposal: Proposal, seen: Observation, rails: Rails) -> Decision:
     """Hold a wish within the guard rails.
 
-    Bounds first, then the holds: on missing data and in `assist` nothing shrinks, a paused target stays as it is. A
-    hold asks for what is there, so nothing outside the bounds is ever written.
+    Bounds first, then the holds: on missing data and in `assist` nothing shrinks; a target that others size too, or
+    that is paused, stays as it is. A hold asks for what is there, so nothing outside the bounds is ever written.
     """
     steps = list(proposal.steps) or [Step("policy", proposal.serving, proposal.standby, "no reason given")]
     wish = steps[-1] = _agree(steps[-1], proposal)
@@ -28,6 +31,8 @@ def decide(proposal: Proposal, seen: Observation, rails: Rails) -> Decision:
         steps.append(Step("data", now.serving, now.standby, f"no shrink on {_names(seen)}"))
     if rails.mode is Mode.ASSIST and _total(steps[-1]) < _total(now):
         steps.append(Step("mode", now.serving, now.standby, "assist: may grow, never shrink"))
+    if len(seen.fleet.rewrites) >= REWRITES:
+        steps.append(Step("contested", now.serving, now.standby, _contest(seen.fleet)))
     if seen.paused:
         steps.append(Step("pause", now.serving, now.standby, "the target is paused"))
     last = steps[-1]
@@ -52,6 +57,11 @@ def _total(step: Step) -> int:
 
 def _names(seen: Observation) -> str:
     return "; ".join(str(problem) for problem in seen.signals.problems)
+
+
+def _contest(fleet: Fleet) -> str:
+    who = ", ".join(sorted({each.by for each in fleet.rewrites}))
+    return f"{who} changed the size {len(fleet.rewrites)} times in ten minutes: one of us has to stop"
 
 
 def _bound(wish: Step, rails: Rails) -> Step:

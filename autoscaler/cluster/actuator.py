@@ -30,6 +30,7 @@ class ClusterActuator:
         forbidden: asked right before every write: why nothing may be written (a dry run, a policy that only observes,
             a lease that is not held), None where writing is allowed.
         timeout_s: for one request.
+        manager: field manager of the writes.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class ClusterActuator:
         deployment: str,
         forbidden: Callable[[], str | None] = lambda: None,
         timeout_s: float = 3.0,
+        *,
+        manager: str = FIELD_MANAGER,
     ) -> None:
         self._apps = client.AppsV1Api(api)
         self._core = client.CoreV1Api(api)
@@ -47,6 +50,7 @@ class ClusterActuator:
         self._deployment = deployment
         self._forbidden = forbidden
         self._timeout_s = timeout_s
+        self._manager = manager
 
     def apply(self, actions: tuple[Action, ...]) -> tuple[Outcome, ...]:
         """See `Actuator`."""
@@ -93,7 +97,7 @@ class ClusterActuator:
                 name,
                 self._namespace,
                 body,
-                field_manager=FIELD_MANAGER,
+                field_manager=self._manager,
                 _content_type=MERGE_PATCH,
                 timeout_s=self._timeout_s,
             )

@@ -56,6 +56,11 @@ def connect(kubeconfig: Path | None = None) -> client.ApiClient:
     return client.ApiClient(settings)
 
 
+def manager_of(namespace: str) -> str:
+    """The field manager of the controller in a namespace: a second controller elsewhere is somebody else."""
+    return f"{FIELD_MANAGER}.{namespace}"
+
+
 def own_namespace(kubeconfig: Path | None = None) -> str:
     """The namespace of the kubeconfig's context or of this process's pod, else `default`."""
     if kubeconfig is not None:

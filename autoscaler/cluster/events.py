@@ -16,7 +16,7 @@ from kubernetes import client
 
 from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
 from autoscaler.cluster.lease import wall_clock
-from autoscaler.model import Decision, Observation, Scale, Tick, Unreachable
+from autoscaler.model import Decision, Fleet, Observation, Scale, Tick, Unreachable
 
 SCALED = "Scaled"
 SCALE_FAILED = "ScaleFailed"
@@ -25,6 +25,8 @@ SIGNALS_MISSING = "SignalsMissing"
 SIGNALS_BACK = "SignalsBack"
 SCALING_LIMITED = "ScalingLimited"
 STARTS_STUCK = "StartsStuck"
+EXTERNAL_CHANGE = "ExternalChange"
+SIZE_CONTESTED = "SizeContested"
 
 NOTE_CHARACTERS = 1024
 """The API takes no longer note (events.k8s.io/v1)."""
@@ -56,6 +58,7 @@ def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
     limited = tick.decision.ruled_by == "bounds"
     if limited and not (before is not None and before.decision is not None and before.decision.ruled_by == "bounds"):
         yield Note("Warning", SCALING_LIMITED, _ruling(tick.decision))
+    yield from _rewrites(before, tick.seen.fleet, was, tick.decision)
     stuck = sum(pod.stuck for pod in tick.seen.fleet.pods)
     if stuck > (sum(pod.stuck for pod in was.fleet.pods) if was else 0):
         yield Note("Warning", STARTS_STUCK, f"{stuck} pods will not become ready by themselves")
@@ -75,6 +78,19 @@ def _writes(before: Tick | None, tick: Tick, decision: Decision) -> Iterator[Not
             yield Note("Normal", SCALE_WITHHELD, f"{outcome.detail}, {_ruling(decision)}")
         else:
             yield Note("Warning", SCALE_FAILED, f"{sizes}: {outcome.detail}")
+
+
+def _rewrites(before: Tick | None, fleet: Fleet, was: Observation | None, decision: Decision) -> Iterator[Note]:
+    for each in fleet.rewrites:
+        if was is not None and each not in was.fleet.rewrites:
+            yield Note("Normal", EXTERNAL_CHANGE, f"{each.was} → {each.replicas} replicas by {each.by}")
+    contest = _contest(decision)
+    if contest and not (before and before.decision and _contest(before.decision)):
+        yield Note("Warning", SIZE_CONTESTED, f"holding: {contest}")
+
+
+def _contest(decision: Decision) -> str | None:
+    return next((step.reason for step in decision.steps if step.stage == "contested"), None)
 
 
 def _ruling(decision: Decision) -> str:

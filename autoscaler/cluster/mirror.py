@@ -51,10 +51,18 @@ Entry = TypeVar("Entry", bound=Kept)
 
 
 class Mirror(Generic[Entry]):
-    """Objects of one kind, by owner and by name. Safe between threads; what it gives out does not change."""
+    """Objects of one kind, by owner and by name. Safe between threads; what it gives out does not change.
 
-    def __init__(self, parse: Callable[[Object], Entry]) -> None:
+    Args:
+        parse: what is kept of an object.
+        follow: what is kept after a change, from what was kept before (None for what is new) and what was parsed.
+    """
+
+    def __init__(
+        self, parse: Callable[[Object], Entry], follow: Callable[[Entry | None, Entry], Entry] | None = None
+    ) -> None:
         self._parse = parse
+        self._follow = follow or (lambda _, now: now)
         self._lock = threading.Lock()
         self._by_uid: dict[str, Entry] = {}
         self._by_owner: dict[str, dict[str, Entry]] = {}
@@ -64,6 +72,7 @@ class Mirror(Generic[Entry]):
         """Take a whole list: what it lacks is gone."""
         entries = [self._parse(each) for each in objects]
         with self._lock:
+            entries = [self._follow(self._by_uid.get(entry.uid), entry) for entry in entries]
             self._by_uid.clear()
             self._by_owner.clear()
             self._by_name.clear()
@@ -74,6 +83,7 @@ class Mirror(Generic[Entry]):
         """Take a new or changed object."""
         entry = self._parse(changed)
         with self._lock:
+            entry = self._follow(self._by_uid.get(entry.uid), entry)
             self._drop(entry.uid)
             self._put(entry)
 

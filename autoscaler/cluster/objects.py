@@ -6,11 +6,11 @@ Objects are plain JSON, as the server sends them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from autoscaler.model import Fleet, Phase, Pod
+from autoscaler.model import Fleet, Phase, Pod, Rewrite
 
 Object = Mapping[str, Any]
 
@@ -18,6 +18,8 @@ ROLE_LABEL = "autoscaling.speech/role"
 COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
 HASH_LABEL = "pod-template-hash"
 _REVISION = "deployment.kubernetes.io/revision"
+_REMEMBERED = 16
+"""Changes of the size by others."""
 
 _HOPELESS = frozenset(
     {
@@ -62,6 +64,10 @@ class DeploymentView:
     selector: str
     may_roll: bool
     """A rollout would be in progress: neither paused half-way nor past its progress deadline."""
+    sized: tuple[str, str] = ("", "")
+    """When the size was last written, and by which field manager."""
+    rewrites: tuple[tuple[float, Rewrite], ...] = ()
+    """What others did to the size, each with when it was heard of, by a clock that never jumps."""
     owner: str = ""
 
 
@@ -116,6 +122,24 @@ def _rival(rival: Object, sized: Object) -> RivalView:
     return RivalView(metadata["uid"], metadata["name"], sized["name"] if sized["kind"] == "Deployment" else "")
 
 
+def followed(before: DeploymentView | None, now: DeploymentView, manager: str, heard_s: float) -> DeploymentView:
+    """What is known of a Deployment after a change: whoever else changed its size is kept in mind.
+
+    Args:
+        before: what was known, None for a Deployment that is new.
+        now: what was heard.
+        manager: the field manager whose writes are ours.
+        heard_s: when it was heard, by a clock that never jumps.
+    """
+    if before is None or before.uid != now.uid:
+        return now
+    at, by = now.sized
+    if now.replicas == before.replicas or by == manager:
+        return replace(now, rewrites=before.rewrites)
+    rewrite = Rewrite(seconds(at) if at else 0.0, by or "somebody", before.replicas, now.replicas)
+    return replace(now, rewrites=(*before.rewrites, (heard_s, rewrite))[-_REMEMBERED:])
+
+
 def deployment_view(deployment: Object) -> DeploymentView:
     """Read a Deployment."""
     metadata, spec, status = deployment["metadata"], deployment["spec"], deployment["status"]
@@ -128,6 +152,7 @@ def deployment_view(deployment: Object) -> DeploymentView:
         reported=status.get("replicas", 0),
         selector=selector_of(deployment),
         may_roll=not late and not spec.get("paused"),
+        sized=_sized(metadata.get("managedFields") or ()),
     )
 
 
@@ -191,6 +216,12 @@ def fleet_of(deployment: DeploymentView, sets: Iterable[ReplicaSetView], pods: I
 def seconds(timestamp: str) -> float:
     """Seconds since the epoch of one of the API's timestamps."""
     return datetime.fromisoformat(timestamp).timestamp()
+
+
+def _sized(managed: Iterable[Object]) -> tuple[str, str]:
+    """When and by whom `spec.replicas` was last written."""
+    owners = [each for each in managed if "f:replicas" in (each.get("fieldsV1") or {}).get("f:spec", {})]
+    return max(((each.get("time", ""), each.get("manager", "")) for each in owners), default=("", ""))
 
 
 def _phase(metadata: Object, role: str, *, loaded: bool) -> Phase:

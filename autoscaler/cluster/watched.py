@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from kubernetes import client
 
+from autoscaler.cluster.api import FIELD_MANAGER
 from autoscaler.cluster.mirror import SILENCE_S, WATCH_S, Mirror, Reflector
 from autoscaler.cluster.objects import (
     DeploymentView,
@@ -15,12 +18,16 @@ from autoscaler.cluster.objects import (
     RivalView,
     deployment_view,
     fleet_of,
+    followed,
     hpa_view,
     pod_view,
     replica_set_view,
     scaled_object_view,
 )
 from autoscaler.model import Cause, Fleet, Missing
+
+REWRITES_S = 600.0
+"""For so long it is remembered that somebody else changed a size."""
 
 
 def _scaled_objects(api: client.CustomObjectsApi, namespace: str, **options: Any) -> Any:  # noqa: ANN401
@@ -31,15 +38,23 @@ def _scaled_objects(api: client.CustomObjectsApi, namespace: str, **options: Any
 class WatchedNamespace:
     """Deployments, their ReplicaSets and pods in one namespace, and who else sizes them.
 
-    Any number of targets share five watches.
+    Any number of targets share five watches. `manager` is the field manager of this controller's own writes.
     """
 
     def __init__(
-        self, api: client.ApiClient, namespace: str, *, watch_s: float = WATCH_S, silence_s: float = SILENCE_S
+        self,
+        api: client.ApiClient,
+        namespace: str,
+        *,
+        manager: str = FIELD_MANAGER,
+        watch_s: float = WATCH_S,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._namespace = namespace
         self._stale_s = 2 * silence_s
-        self._deployments: Mirror[DeploymentView] = Mirror(deployment_view)
+        self._deployments: Mirror[DeploymentView] = Mirror(
+            deployment_view, lambda before, now: followed(before, now, manager, time.monotonic())
+        )
         self._sets: Mirror[ReplicaSetView] = Mirror(replica_set_view)
         self._pods: Mirror[PodView] = Mirror(pod_view)
         self._hpas: Mirror[RivalView] = Mirror(hpa_view)
@@ -97,7 +112,9 @@ class WatchedNamespace:
         if found is None:
             return Missing(Cause.ABSENT, f"no Deployment {self._namespace}/{deployment}")
         sets = self._sets.owned(found.uid)
-        return fleet_of(found, sets, (pod for each in sets for pod in self._pods.owned(each.uid)))
+        fleet = fleet_of(found, sets, (pod for each in sets for pod in self._pods.owned(each.uid)))
+        oldest_s = time.monotonic() - REWRITES_S
+        return replace(fleet, rewrites=tuple(each for heard_s, each in found.rewrites if heard_s > oldest_s))
 
 
 class WatchedFleet:

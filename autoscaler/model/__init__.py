@@ -14,7 +14,7 @@ from autoscaler.model.decision import (
     Tick,
 )
 from autoscaler.model.errors import InvalidInput, MissingExtra, Unreachable
-from autoscaler.model.fleet import Fleet, Phase, Pod
+from autoscaler.model.fleet import Fleet, Phase, Pod, Rewrite
 from autoscaler.model.history import History
 from autoscaler.model.rails import Mode, Rails
 from autoscaler.model.signals import (
@@ -53,6 +53,7 @@ __all__ = [
     "Rails",
     "Reading",
     "Relabel",
+    "Rewrite",
     "Routing",
     "Scale",
     "Scrape",

@@ -36,6 +36,17 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A change of the size by somebody else."""
+
+    at_s: float
+    by: str
+    """The field manager: `kubectl`, a GitOps tool, a second controller."""
+    was: int
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
     """What the cluster wants and what it has."""
 
@@ -50,6 +61,8 @@ class Fleet:
     revision: str = ""
     """Hash of the newest pod template."""
     rolling_out: bool = False
+    rewrites: tuple[Rewrite, ...] = ()
+    """What others did to the size in the last ten minutes, oldest first."""
 
     def of(self, phase: Phase) -> tuple[Pod, ...]:
         """Pods in one phase, in the fleet's order."""

@@ -16,6 +16,7 @@ from kubernetes import client
 from prometheus_client import CollectorRegistry
 
 from autoscaler.cluster.actuator import ClusterActuator
+from autoscaler.cluster.api import manager_of
 from autoscaler.cluster.events import Announcer
 from autoscaler.cluster.lease import ClusterLease, Election, Elector, Timing, wall_clock
 from autoscaler.cluster.status import Statuses
@@ -80,7 +81,9 @@ class Controller:
         self._statuses = Statuses(api, namespace, self._forbidden, REQUEST_S)
         self._recorder = Recorder(self._metrics, [self._announcer, self._statuses, *([log] if log else [])])
         self._metrics.leader.set_function(lambda: float(self._elector is not None and self._elector.leading()))
-        self._namespaces = {name: WatchedNamespace(api, name) for name in sorted({job.namespace for job in jobs})}
+        self._manager = manager_of(namespace)
+        spaces = sorted({job.namespace for job in jobs})
+        self._namespaces = {name: WatchedNamespace(api, name, manager=self._manager) for name in spaces}
         self._fits = Fits(max_workers=1, thread_name_prefix="fit")
         self._runners = [self._runner(job) for job in jobs]
         self._endpoint = Endpoint(*listen, registry, {"/healthz": self.unhealthy, "/readyz": self.unready})
@@ -150,6 +153,7 @@ class Controller:
 
     def _runner(self, job: Job) -> Runner:
         namespace = self._namespaces[job.namespace]
+        where = (self._api, job.namespace, job.deployment)
 
         def forbidden() -> str | None:
             return self._forbidden() or job.forbidden or namespace.rival(job.deployment)
@@ -159,7 +163,7 @@ class Controller:
                 clock=SystemClock(),
                 signals=signals_of(job, Prometheus(access_of(job.policy.spec.signals.prometheus))),
                 fleet=WatchedFleet(namespace, job.deployment),
-                actuator=ClusterActuator(self._api, job.namespace, job.deployment, forbidden, REQUEST_S),
+                actuator=ClusterActuator(*where, forbidden, REQUEST_S, manager=self._manager),
                 journal=self._recorder,
                 trainer=BackgroundTrainer(self._fits, job.target.name),
             )

@@ -43,6 +43,12 @@ class Metrics:
         self.writes = Counter(
             "speech_autoscaler_writes", "Writes to the cluster.", ["target", "kind", "result"], registry=registry
         )
+        self.contested = Gauge(
+            "speech_autoscaler_contested",
+            "1 while a target is held because somebody else changes its size again and again.",
+            ["target"],
+            registry=registry,
+        )
         self.failures = Counter(
             "speech_autoscaler_tick_failures", "Ticks that ended in an error of ours.", ["target"], registry=registry
         )
@@ -69,6 +75,7 @@ class Metrics:
         if tick.seen.signals.scrapes:
             self.data_age_s.labels(name).set(tick.seen.at_s - tick.seen.signals.scrapes[-1].at_s)
         if tick.decision is not None:
+            self.contested.labels(name).set(any(step.stage == "contested" for step in tick.decision.steps))
             self.desired.labels(name, "serving").set(tick.decision.serving)
             self.desired.labels(name, "standby").set(tick.decision.standby)
             self.decisions.labels(name, tick.decision.ruled_by).inc()

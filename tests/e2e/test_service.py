@@ -1,7 +1,6 @@
 """The controller as a process: it watches, leads, ticks, hands over and ends."""
 
 import json
-import signal
 import time
 
 import pytest
@@ -129,38 +128,6 @@ def test_two_targets_are_sized_by_one_process_that_ends_in_time(
     assert {tick.target for tick in ticks} == {f"{namespace}/tts", f"{namespace}/asr"}
     assert sum(outcome.done for tick in ticks for outcome in tick.outcomes) == 1
     assert all(isinstance(tick.seen, Observation) and tick.decision.steps for tick in ticks)
-
-
-def test_when_the_leader_is_killed_the_other_goes_on(
-    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
-):
-    tts, _ = services
-    with (
-        controller(tmp_path, "pod-a", policies, kubeconfig) as first,
-        controller(tmp_path, "pod-b", policies, kubeconfig) as second,
-    ):
-        leader = wait_for("a leader", lambda: next((each for each in (first, second) if each.leading()), None))
-        follower = second if leader is first else first
-        assert not follower.leading()
-        wait_for("the follower to be ready too", lambda: follower.get("/readyz")[0] == 200)
-        leader.process.kill()
-        carry(pods, tts, 0.95)
-        wait_for("the other to lead", follower.leading, 3.0 + 2 * 1.2 * 0.5 + 5.0)
-        wait_for("tts to grow", lambda: tts.read().spec.replicas == 3)
-
-
-def test_a_leader_that_slept_past_its_lease_leads_no_more_when_it_wakes(tmp_path, kubeconfig, policies, services):
-    with (
-        controller(tmp_path, "pod-a", policies, kubeconfig) as first,
-        controller(tmp_path, "pod-b", policies, kubeconfig) as second,
-    ):
-        leader = wait_for("a leader", lambda: next((each for each in (first, second) if each.leading()), None))
-        follower = second if leader is first else first
-        leader.process.popen.send_signal(signal.SIGSTOP)
-        wait_for("the other to lead", follower.leading, 15.0)
-        leader.process.popen.send_signal(signal.SIGCONT)
-        wait_for("the first to know", lambda: not leader.leading())
-        assert follower.leading()
 
 
 def test_a_dry_run_takes_no_lease_and_writes_nothing(

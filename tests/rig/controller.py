@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
 from rig.processes import Process, start, wait_for
 
 _MAIN = "from autoscaler.cli import main; main()"
@@ -47,6 +48,12 @@ class ControllerProcess:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum over its series of this name with these labels; 0 where there is none."""
+        families = text_string_to_metric_families(self.get("/metrics")[1])
+        samples = (sample for family in families for sample in family.samples)
+        return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
 
     def leading(self) -> bool:
         """Whether it says that it leads."""

@@ -77,6 +77,13 @@ class Installed:
             yield process
 
     @contextmanager
+    def leading(self, pod: str, policies: Path, *flags: object, url: str | None = None) -> Iterator[ControllerProcess]:
+        """The process of one pod, once it leads."""
+        with self.controller(pod, policies, *flags, url=url) as process:
+            wait_for(f"{pod} to lead", process.leading)
+            yield process
+
+    @contextmanager
     def pair(self, policies: Path) -> Iterator[tuple[ControllerProcess, ControllerProcess]]:
         """Both processes, the leader first."""
         first, second = self.pods()
@@ -147,3 +154,28 @@ def used(events: Iterator[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
         )
         for event in events
     }
+
+
+def hand_overs(installed: Installed) -> list[tuple[str, str]]:
+    """When the Lease got another holder, and which, by the audit log; times can be compared as text."""
+    found: list[tuple[str, str]] = []
+    for event in installed.asked():
+        if event["objectRef"]["resource"] == "leases" and event["responseStatus"]["code"] in (200, 201):
+            holder = (event.get("requestObject") or {}).get("spec", {}).get("holderIdentity")
+            if holder is not None and (not found or found[-1][1] != holder):
+                found.append((event["stageTimestamp"], holder))
+    return found
+
+
+def stale_writes(installed: Installed) -> list[str]:
+    """Writes to targets that took effect although another pod held the Lease while they were carried out."""
+    holders = hand_overs(installed)
+    stale = []
+    for event in installed.asked(verb="patch"):
+        if event["objectRef"]["resource"] not in ("deployments", "pods") or event["responseStatus"]["code"] != 200:
+            continue
+        before = [holder for at, holder in holders if at <= event["requestReceivedTimestamp"]][-1:]
+        during = [holder for at, holder in holders if event["requestReceivedTimestamp"] < at <= event["stageTimestamp"]]
+        if written_by(event) not in before + during:
+            stale.append(f"{event['stageTimestamp']} {written_by(event)} {event['requestURI']}")
+    return stale

@@ -13,6 +13,7 @@ from autoscaler.model import (
     Phase,
     Pod,
     Problem,
+    Rewrite,
     Scale,
     Signals,
     Step,
@@ -23,9 +24,9 @@ STALE = Problem("received", Missing(Cause.STALE, "75 s old"))
 DOWN = Problem("received", Missing(Cause.UNREACHABLE, "refused"))
 
 
-def tick(*, problems=(), ruled_by="hpa", outcomes=(), stuck=0):
+def tick(*, problems=(), ruled_by="hpa", outcomes=(), stuck=0, rewrites=()):
     pods = tuple(Pod(f"p{i}", Phase.STARTING, 0.0, stuck=True) for i in range(stuck))
-    seen = Observation(100.0, Signals((), tuple(problems)), Fleet(2, pods))
+    seen = Observation(100.0, Signals((), tuple(problems)), Fleet(2, pods, rewrites=tuple(rewrites)))
     decision = Decision(100.0, 2, 0, (Step(ruled_by, 2, 0, "because"),), ruled_by)
     return Tick("voice/tts", seen, decision, tuple(outcomes))
 
@@ -33,6 +34,7 @@ def tick(*, problems=(), ruled_by="hpa", outcomes=(), stuck=0):
 GROWN = Outcome(Scale(4, 2, "1"), done=True)
 REFUSED = Outcome(Scale(4, 2, "1"), done=False, detail="403: not yours")
 WITHHELD = Outcome(Scale(4, 2, "1"), done=False, detail="observe: would scale 2 → 4", withheld=True)
+BY_HAND, UNDONE = Rewrite(70.0, "kubectl", 2, 5), Rewrite(80.0, "argocd", 5, 2)
 UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
 
 
@@ -84,6 +86,17 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
             id="one more is stuck",
         ),
         pytest.param(tick(stuck=2), tick(stuck=1), [], id="one less is stuck"),
+        pytest.param(
+            tick(rewrites=[BY_HAND]),
+            tick(rewrites=[BY_HAND, UNDONE]),
+            [("Normal", "ExternalChange", "5 → 2 replicas by argocd")],
+            id="somebody scaled",
+        ),
+        pytest.param(tick(rewrites=[BY_HAND, UNDONE]), tick(rewrites=[UNDONE]), [], id="somebody scaled long ago"),
+        pytest.param(
+            tick(), tick(ruled_by="contested"), [("Warning", "SizeContested", "holding: because")], id="a contest"
+        ),
+        pytest.param(tick(ruled_by="contested"), tick(ruled_by="contested"), [], id="it goes on: said once"),
         pytest.param(tick(), UNREAD, [], id="no Deployment to tell it of"),
         pytest.param(UNREAD, tick(), [], id="it is back"),
     ],

@@ -211,3 +211,48 @@ def test_nothing_is_changed_in_what_was_read():
 )
 def test_selectors(selector, query):
     assert selector_of({"spec": {"selector": selector}}) == query
+
+
+def sized(replicas, manager, at=CREATED, uid="d"):
+    made = deployment(replicas)
+    made["metadata"] |= {
+        "uid": uid,
+        "managedFields": [
+            {"manager": "helm", "time": "2026-11-20T10:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+            {"manager": "kubelet", "time": "2026-11-22T10:00:00Z", "fieldsV1": {"f:status": {"f:replicas": {}}}},
+            {"manager": manager, "time": at, "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+        ],
+    }
+    return deployment_view(made)
+
+
+def after(*views):
+    """What is kept after all these were heard, one a second."""
+    kept = None
+    for heard_s, view in enumerate(views):
+        kept = objects.followed(kept, view, "ours", float(heard_s))
+    return kept.rewrites
+
+
+@pytest.mark.parametrize(
+    ("views", "rewrites"),
+    [
+        pytest.param([sized(2, "kubectl")], [], id="what was before we came is nobody's doing"),
+        pytest.param([sized(2, "kubectl"), sized(3, "ours")], [], id="our own write"),
+        pytest.param([sized(2, "ours"), sized(2, "kubectl")], [], id="the same size again"),
+        pytest.param([sized(2, "ours"), sized(5, "kubectl")], [(1.0, 2, 5, "kubectl")], id="a person scaled"),
+        pytest.param(
+            [sized(2, "x"), sized(3, "ours"), sized(2, "argocd"), sized(3, "ours"), sized(2, "argocd")],
+            [(2.0, 3, 2, "argocd"), (4.0, 3, 2, "argocd")],
+            id="a contest: each of our writes is undone",
+        ),
+        pytest.param([sized(2, "ours"), sized(5, "kubectl"), sized(1, "helm", uid="e")], [], id="recreated: forgotten"),
+    ],
+)
+def test_who_else_changed_the_size(views, rewrites):
+    assert [(heard_s, each.was, each.replicas, each.by) for heard_s, each in after(*views)] == rewrites
+
+
+def test_of_a_long_contest_the_end_is_kept():
+    views = [sized(2 + turn % 2, "argocd") for turn in range(100)]
+    assert [heard_s for heard_s, _ in after(*views)] == [float(turn) for turn in range(84, 100)]

@@ -1,4 +1,6 @@
-"""The guard rails: bounds, data, mode, pause."""
+"""The guard rails: bounds, data, mode, contest, pause."""
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from autoscaler.model import (
     Problem,
     Proposal,
     Rails,
+    Rewrite,
     Signals,
     Step,
 )
@@ -30,6 +33,11 @@ def fleet(serving: int, standby: int = 0) -> Fleet:
 
 def wish(serving: int, standby: int = 0) -> Proposal:
     return Proposal(serving, standby, (Step("rule", serving, standby, "because"),))
+
+
+def rewritten(times: int) -> Fleet:
+    """Four serving, and somebody else changed the size so often."""
+    return replace(fleet(4), rewrites=tuple(Rewrite(60.0 + i, "argocd", 6, 4) for i in range(times)))
 
 
 def seen(has: Fleet, *problems: Problem, paused: bool = False) -> Observation:
@@ -54,6 +62,9 @@ def seen(has: Fleet, *problems: Problem, paused: bool = False) -> Observation:
         pytest.param(wish(2), seen(fleet(12)), Mode.ASSIST, (12, 0), "mode", id="assist beats the maximum"),
         pytest.param(wish(2), seen(fleet(12)), Mode.FULL, (2, 0), "rule", id="full leads back below the maximum"),
         pytest.param(wish(0), seen(fleet(0), DOWN), Mode.ASSIST, (1, 0), "bounds", id="the minimum needs no data"),
+        pytest.param(wish(6), seen(rewritten(2)), Mode.FULL, (6, 0), "rule", id="a person may scale"),
+        pytest.param(wish(6), seen(rewritten(3)), Mode.FULL, (4, 0), "contested", id="a contest holds growth"),
+        pytest.param(wish(1), seen(rewritten(3)), Mode.FULL, (4, 0), "contested", id="a contest holds a shrink"),
         pytest.param(wish(9), seen(fleet(4), paused=True), Mode.FULL, (4, 0), "pause", id="a pause holds"),
         pytest.param(wish(4), seen(fleet(12), paused=True), Mode.FULL, (12, 0), "pause", id="a pause beats the bounds"),
     ],
@@ -75,6 +86,11 @@ def test_what_would_be_written_is_in_the_bounds_and_blindness_never_shrinks(serv
     if paused:
         assert decision.replicas == has
     assert all(step.reason for step in decision.steps)
+
+
+def test_who_contests_the_size_is_named():
+    decision = decide(wish(6), seen(rewritten(3)), Rails(1, 10))
+    assert decision.steps[-1].reason == "argocd changed the size 3 times in ten minutes: one of us has to stop"
 
 
 def test_a_policy_whose_steps_contradict_its_wish_is_a_fault():
