@@ -75,8 +75,13 @@ def draw(trace: Trace, workload: Workload, seed: int) -> Traffic:
         arrival_s=arrival_s,
         service_s=service_times(len(arrival_s), workload, stream(seed, trace.name, SERVICE)),
         duration_s=trace.bin_s * (len(counts) - first),
-        history=History(trace.bin_s, counts[:first], clock_of_second_0(trace)),
+        history=History(trace.bin_s, counts[:first], clock_of_second_0(trace), known=_known(trace, first)),
     )
+
+
+def _known(trace: Trace, first: int) -> npt.NDArray[np.bool_] | None:
+    """Whether each bin of the history was recorded; None: all were."""
+    return trace.measured()[:first] if trace.gaps_s else None
 
 
 def clock_of_second_0(trace: Trace) -> float:

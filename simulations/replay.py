@@ -99,7 +99,9 @@ def _key(policy: object, trace: Trace, workload: Workload, seed: int, conditions
 def trace_digest(trace: Trace) -> str:
     """Hash of the traffic: its numbers and its name (which picks the random streams), not where it came from."""
     digest = hashlib.sha256()
-    digest.update(repr((trace.name, trace.bin_s, trace.scale, trace.eval_start_s, trace.start_s)).encode())
+    digest.update(
+        repr((trace.name, trace.bin_s, trace.scale, trace.eval_start_s, trace.start_s, trace.gaps_s)).encode()
+    )
     digest.update(trace.counts.tobytes())
     if trace.arrivals_s is not None:
         digest.update(trace.arrivals_s.tobytes())

@@ -127,7 +127,9 @@ class LoadSeries:
         return np.asarray((sums[end] - sums[first]) / np.maximum(end - first, 1))
 
 
-def spread(counts: npt.NDArray[np.int64], bin_s: float, interval_s: float, random: np.random.Generator) -> Floats:
+def spread(
+    counts: npt.NDArray[np.floating | np.integer], bin_s: float, interval_s: float, random: np.random.Generator
+) -> Floats:
     """Counts of coarse bins as counts of intervals: constant within a bin, with the noise that arrivals have.
 
     Without the noise a model would learn a calm that it will never meet (C.2).

@@ -117,6 +117,7 @@ def load(folder: Path, entry: Entry, options: ReadOptions | None = None) -> Trac
         scale=entry.scale,
         eval_start_s=entry.eval_start_s,
         start_s=clock_s(entry.start_time_if_known),
+        gaps_s=tuple((gap.start_s, gap.end_s) for gap in entry.known_gaps),
         counted=entry.counted,
         labels={**trace.labels, **entry.labels(), "file": str(path)},
     )

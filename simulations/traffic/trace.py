@@ -29,6 +29,8 @@ class Trace:
     """Clock time of second 0 (seconds since the epoch, the trace's local time read as UTC); 0 where unknown."""
     arrivals_s: npt.NDArray[np.float64] | None = None
     """Single arrivals since second 0, ascending, unscaled; shape (requests,)."""
+    gaps_s: tuple[tuple[float, float], ...] = ()
+    """Times, first and last second, for which nothing was recorded; their bins hold what the recording has, often 0."""
     counted: bool = True
     """Whether the published means include this trace."""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -38,3 +40,11 @@ class Trace:
     def duration_s(self) -> float:
         """Length from second 0 to the end of the last bin."""
         return self.bin_s * len(self.counts)
+
+    def measured(self) -> npt.NDArray[np.bool_]:
+        """Whether each bin was recorded as a whole; shape (bins,)."""
+        starts_s = np.arange(len(self.counts)) * self.bin_s
+        known = np.ones(len(starts_s), dtype=np.bool_)
+        for begin_s, end_s in self.gaps_s:
+            known &= (starts_s + self.bin_s <= begin_s) | (starts_s >= end_s)
+        return known

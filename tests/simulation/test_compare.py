@@ -123,6 +123,7 @@ def test_what_is_stored_is_what_was_found(comparison):
         pytest.param(lambda r: replace(r, seed=9), id="seed"),
         pytest.param(lambda r: replace(r, trace=replace(r.trace, counts=r.trace.counts + 1)), id="traffic"),
         pytest.param(lambda r: replace(r, trace=replace(r.trace, scale=0.5)), id="scale"),
+        pytest.param(lambda r: replace(r, trace=replace(r.trace, gaps_s=((0.0, 60.0),))), id="gaps"),
         pytest.param(lambda r: replace(r, workload=replace(r.workload, objective_s=2.0)), id="workload"),
         pytest.param(lambda r: replace(r, workload=replace(r.workload, routing=Routing.RANDOM)), id="routing"),
         pytest.param(lambda r: replace(r, policy=find_policy("hpa")), id="policy"),

@@ -114,3 +114,18 @@ def test_constant_pods_miss_what_an_independent_program_published(
     figures = run(Case(find(str(shared / "traces" / f"{name}.csv.gz")), workload, "fixed", fixed(pods))).figures
     assert round(figures.missed_ratio, 4) == missed_ratio
     assert figures.pod_hours == pytest.approx(pod_hours, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("gaps_s", "known"),
+    [
+        pytest.param((), None, id="none"),
+        pytest.param(((60.0, 120.0),), [True, False, True], id="a bin"),
+        pytest.param(((70.0, 130.0),), [True, False, False], id="parts of bins"),
+        pytest.param(((500.0, 600.0),), [True, True, True], id="after the history"),
+    ],
+)
+def test_the_history_says_which_of_its_bins_were_recorded(gaps_s, known):
+    trace = Trace("gaps", 60.0, np.full(6, 10.0), eval_start_s=180.0, gaps_s=gaps_s)
+    found = draw(trace, TTS, 1).history.known
+    assert (None if found is None else found.tolist()) == known

@@ -57,6 +57,11 @@ class Borrowing:
         self.made.append(self._latest)
         self._latest = None
 
+    def forget_pending(self) -> None:
+        """Forecasts whose windows are not over will not be judged."""
+        self.made.clear()
+        self._latest = None
+
     def window_ended(self, ratios: tuple[float, float], loads: tuple[float, float]) -> None:
         """The windows of the oldest forecast are over.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from autoscaler.forecast.gaps import mended
 from autoscaler.forecast.leadtime import LeadTime, Windows
 from autoscaler.forecast.mixture import Contest
 from autoscaler.forecast.residual import Residuals
@@ -164,7 +165,7 @@ def _recall_traffic(memory: Memory, found: Kept, gone_s: float, settings: Settin
 
 def relived(memory: Memory, history: History, settings: Settings, noise: np.random.Generator) -> None:
     """Put the history before, and what it knows of the time after, the load that was kept in full."""
-    counts = spread(history.counts, history.bin_s, settings.interval_s, noise)
+    counts = spread(mended(history), history.bin_s, settings.interval_s, noise)
     known = spread_known(history, settings.interval_s)
     start_s = history.end_s - len(counts) * settings.interval_s
     recent, traffic = memory.traffic.series, memory.traffic

@@ -16,6 +16,8 @@ from autoscaler.model import Histogram, Missing, Reading, Scrape, Signals, Workl
 
 SERVICE_WINDOW_S = 600.0
 SERVICE_COMPLETIONS = 200.0
+LONGEST_SPREAD_S = 300.0
+"""What came in a longer gap is not spread over it: that would look like a calm that never was."""
 SERVICE_CHANGE = 0.03
 """A new mean is adopted when it differs by more than this."""
 
@@ -28,6 +30,13 @@ class Interval:
     misses: float
     known: bool
     """Measured, not spread over a gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Time of which nothing is known."""
+
+    intervals: int
 
 
 @dataclass(slots=True)
@@ -58,24 +67,27 @@ class Demand:
         """Variance over mean of the arrivals' counts."""
         return self.arrivals.value
 
-    def take(self, signals: Signals) -> list[Interval]:
-        """Finished intervals, oldest first."""
+    def take(self, signals: Signals) -> list[Interval | Gap]:
+        """Finished intervals and gaps, oldest first."""
         return [interval for scrape in signals.scrapes for interval in self._close(scrape, signals.edges_s)]
 
-    def _close(self, scrape: Scrape, edges_s: tuple[float, ...]) -> list[Interval]:
+    def _close(self, scrape: Scrape, edges_s: tuple[float, ...]) -> list[Interval | Gap]:
         if isinstance(scrape.received, Missing):
             return []
         self.queued = _number(scrape.queued, self.queued)
         if self.last is None:
             self.last = scrape
             return []
-        count = round((scrape.at_s - self.last.at_s) / self.interval_s)
-        if count == 0:
+        last, count = self.last, round((scrape.at_s - self.last.at_s) / self.interval_s)
+        if count <= 0:
             return []
-        requests = _increase(self.last.received, scrape.received) / count
-        misses = (_increase(self.last.late, scrape.late) + _increase(self.last.left, scrape.left)) / count
         self.last = scrape
         self._measure_service(scrape, edges_s)
+        if count * self.interval_s > LONGEST_SPREAD_S or _fell(last.received, scrape.received):
+            self.arrivals.skip()
+            return [Gap(count)]
+        requests = _increase(last.received, scrape.received) / count
+        misses = (_increase(last.late, scrape.late) + _increase(last.left, scrape.left)) / count
         if count == 1:
             self.arrivals.add(requests)
         else:
@@ -125,6 +137,11 @@ def _law(
     total = max(sums[-1], 1.0)
     tail = 1.0 - sums[edges_s.index(law.objective_s)] / total
     return replace(law, mean_s=mean_s, sure_miss_ratio=min(max(tail, 0.0), 0.5))
+
+
+def _fell(before: Reading, after: Reading) -> bool:
+    """Whether a counter began anew: what it counted before is not known."""
+    return not isinstance(before, Missing) and not isinstance(after, Missing) and after < before
 
 
 def _number(reading: Reading, otherwise: float) -> float:

@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from autoscaler.capacity.missed import Table, level, table
 from autoscaler.forecast.bins import OFFSET
-from autoscaler.forecast.features import LONGEST_SILENCE_S, Past, features, is_high, past
+from autoscaler.forecast.features import LEVEL_S, LONGEST_SILENCE_S, Past, features, is_high, past
+from autoscaler.forecast.gaps import expected
 from autoscaler.forecast.mixture import GONE_S
 from autoscaler.forecast.residual import Residuals
+from autoscaler.forecast.series import KEPT_S
 from autoscaler.policies.predictive.demand import Interval
 from autoscaler.policies.predictive.learn import spans
 from autoscaler.policies.predictive.memory import Memory, Model, Traffic
@@ -57,9 +59,8 @@ def adopt(memory: Memory, model: Model) -> None:
     memory.windows = model.windows
     interval_s = memory.traffic.series.interval_s
     memory.order_residuals, memory.hold_residuals = Residuals(interval_s), Residuals(interval_s)
-    memory.traffic.levels.clear()
+    _forget_pending(memory)
     memory.shadows.reach(model.windows.served_from)
-    memory.trust.windows_moved()
     memory.borrowing = None  # what other services taught is bound to the old windows
 
 
@@ -67,7 +68,7 @@ def remember(memory: Memory, interval: Interval) -> None:
     """Add an interval to the past, and the outcome of the moment whose windows it closes."""
     traffic, horizon = memory.traffic, memory.windows.horizon
     traffic.levels.append(traffic.level.value)
-    traffic.series.add(interval.requests, known=interval.known)
+    traffic.add(interval.requests, known=interval.known)
     traffic.level.add(interval.requests)
     traffic.daily.add(interval.requests)
     scale = slots_per_request(memory)
@@ -77,10 +78,33 @@ def remember(memory: Memory, interval: Interval) -> None:
     memory.trust.interval_ended()
     if memory.borrowing is not None:
         memory.borrowing.interval_ended()
+    if not interval.known:
+        _forget_pending(memory)
     if len(traffic.levels) >= horizon:
         _book(memory, traffic.levels.popleft() * scale)
     if _age_s(memory) >= GONE_S:
         memory.borrowing = None
+
+
+def skip(memory: Memory, intervals: int) -> None:
+    """Time went by of which nothing is known: it is filled with what came a week or a day before, as a guess."""
+    traffic, series = memory.traffic, memory.traffic.series
+    beyond = max(intervals - round(KEPT_S / series.interval_s), 0)
+    guess = expected(series, intervals - beyond, traffic.level.value)
+    traffic.append(guess, known=False)
+    series.start_s += beyond * series.interval_s
+    traffic.level.restart(float(guess[-round(LEVEL_S / series.interval_s) :].mean()))
+    traffic.daily.add_all(guess)
+    memory.shadows.waiting[:] = 0.0
+    _forget_pending(memory)
+
+
+def _forget_pending(memory: Memory) -> None:
+    """No forecast whose windows are not over will be judged: they moved, or a part of them was not measured."""
+    memory.traffic.levels.clear()
+    memory.trust.forget_pending()
+    if memory.borrowing is not None:
+        memory.borrowing.forget_pending()
 
 
 def _book(memory: Memory, level: float) -> None:
@@ -96,14 +120,14 @@ def _book(memory: Memory, level: float) -> None:
 
 
 def bridge(memory: Memory, until_s: float) -> None:
-    """Fill the time between the history and the first scrape with the last level, marked as not measured."""
+    """Fill the time between the history and the first scrape."""
     series = memory.traffic.series
     if math.isnan(series.start_s):
         series.start_s = until_s
         return
     gap = round((until_s - series.end_s) / series.interval_s)
     if gap > 0:
-        series.append(np.full(gap, memory.traffic.level.value), known=False)
+        skip(memory, gap)
 
 
 def append_all(traffic: Traffic, counts: Floats, known: Bools, slots_per_request: float) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from autoscaler.forecast import forest
 from autoscaler.forecast.bins import log_ratio
-from autoscaler.forecast.features import features, layout, past
+from autoscaler.forecast.features import LEVEL_S, features, layout, past
 from autoscaler.forecast.leadtime import Windows
 from autoscaler.forecast.series import SHORT, LoadSeries
 from autoscaler.model import Fitted
@@ -63,6 +63,7 @@ def spans(windows: Windows) -> tuple[range, range]:
 
 
 def measured(series: LoadSeries, rows: npt.NDArray[np.intp], horizon: int) -> npt.NDArray[np.bool_]:
-    """Whether every interval of a row's windows was measured."""
+    """Whether every interval of a row's windows was measured, and those that make its present level."""
     sums = np.concatenate([[0], np.cumsum(series.known)])
-    return np.asarray(sums[rows + horizon] - sums[rows] == horizon)
+    first = np.maximum(rows - round(LEVEL_S / series.interval_s), 0)
+    return np.asarray(sums[rows + horizon] - sums[first] == rows + horizon - first)

@@ -44,6 +44,11 @@ class Average:
         self.total = self.total * self.keep + (1 - self.keep) * value
         self.weight = self.weight * self.keep + (1 - self.keep)
 
+    def restart(self, value: float) -> None:
+        """Forget all; the guess gives way to the next interval."""
+        self.weight = 1e-3 * (1 - self.keep)
+        self.total = value * self.weight
+
     def add_all(self, values: Floats) -> None:
         """Many intervals, oldest first, as if each was added."""
         fade = self.keep ** np.arange(len(values) - 1, -1, -1)
@@ -85,6 +90,22 @@ class Traffic:
         """Nothing seen yet."""
         series = LoadSeries(interval_s, start_s)
         return cls(series, Average.over(LEVEL_S, interval_s), Average.over(DAY_S, interval_s))
+
+    def add(self, count: float, *, known: bool) -> None:
+        """Add a finished interval."""
+        length = len(self.series)
+        self.series.add(count, known=known)
+        self._moved(length + 1)
+
+    def append(self, counts: Floats, *, known: bool) -> None:
+        """Add many, oldest first."""
+        length = len(self.series)
+        self.series.append(counts, known=known)
+        self._moved(length + len(counts))
+
+    def _moved(self, length: int) -> None:
+        """Indices are smaller by what the series has forgotten of its beginning."""
+        self.last_high = max(self.last_high - (length - len(self.series)), -1)
 
 
 @dataclass(slots=True)

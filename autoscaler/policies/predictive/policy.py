@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.forecast.bins import quantile
+from autoscaler.forecast.gaps import mended
 from autoscaler.forecast.leadtime import LeadTime, alike, windows
 from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import KEPT_S, spread, spread_known
 from autoscaler.model import Fit, Fitted, History, Observation, Phase, Proposal, Step
 from autoscaler.policies.predictive import continuity
 from autoscaler.policies.predictive.borrowing import Borrowing
-from autoscaler.policies.predictive.demand import Demand, Interval
+from autoscaler.policies.predictive.demand import Demand, Gap, Interval
 from autoscaler.policies.predictive.experience import (
     adopt,
     bridge,
@@ -29,6 +30,7 @@ from autoscaler.policies.predictive.experience import (
     remember,
     remember_all,
     replay,
+    skip,
     slots_per_request,
     wants,
 )
@@ -80,7 +82,7 @@ class PredictivePolicy:
             return self._begin(start_s=math.nan)
         memory = self._begin(history.end_s - len(history.counts) * history.bin_s)
         noise = np.random.default_rng([settings.seed, 1])
-        counts = spread(history.counts, history.bin_s, settings.interval_s, noise)
+        counts = spread(mended(history), history.bin_s, settings.interval_s, noise)
         known = spread_known(history, settings.interval_s)
         memory.history_s = len(counts) * settings.interval_s
         if memory.history_s <= SHORT_HISTORY_S:
@@ -195,8 +197,11 @@ class PredictivePolicy:
         if seen.fitted is not None and isinstance(seen.fitted.model, Model):
             adopt(memory, seen.fitted.model)
 
-    def _experience(self, memory: Memory, interval: Interval) -> None:
-        """One finished interval: remember it, let the shadows live it, judge the price by it."""
+    def _experience(self, memory: Memory, interval: Interval | Gap) -> None:
+        """One finished interval: remember it, let the shadows live it, judge the price by it. A gap teaches nothing."""
+        if isinstance(interval, Gap):
+            skip(memory, interval.intervals)
+            return
         remember(memory, interval)
         span_s = self.settings.interval_s
         memory.steering.saw(interval.requests, span_s)

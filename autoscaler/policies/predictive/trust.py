@@ -83,9 +83,10 @@ class Trust:
         self.residual = self.residual * self.keep + pinball(came, said.residual)
         self.left = self.own > self.residual * (RETURNS_AT if self.left else FALLS_AT)
 
-    def windows_moved(self) -> None:
-        """Forecasts of the old windows will not be judged."""
+    def forget_pending(self) -> None:
+        """Forecasts whose windows are not over will not be judged."""
         self.made.clear()
+        self._latest = None
 
     def said(self) -> str:
         """Why the own model is not used; empty if it is."""

@@ -124,5 +124,5 @@ def test_no_window_is_judged_by_forecasts_of_other_windows():
     trust = Trust.over(5.0)
     trust.noted(5.0, sure(1.0), sure(1.0), sure(1.0))
     trust.interval_ended()
-    trust.windows_moved()
+    trust.forget_pending()
     assert not trust.made

@@ -1,0 +1,111 @@
+"""Lost scrapes, restarted counters, hours without the controller: gaps are gaps, and nothing is learned from them."""
+
+from dataclasses import replace
+from time import process_time
+
+import numpy as np
+import pytest
+
+from autoscaler.forecast.series import LoadSeries
+from autoscaler.model import ColdStart, Fleet, Histogram, Observation, Phase, Pod, Scrape, Signals, Workload
+from autoscaler.policies.predictive.demand import Demand, Gap, Interval
+from autoscaler.policies.predictive.memory import Traffic
+from autoscaler.policies.predictive.policy import PredictivePolicy
+from autoscaler.policies.predictive.price import Backlog, Bounds
+from autoscaler.policies.predictive.settings import Settings
+from autoscaler.policies.predictive.steering import PriceRule
+
+TTS = Workload("tts", 0.8, 0.99, 0.18, 0.6, ColdStart(15.0, 20.84))
+SETTINGS = Settings(TTS, Bounds(1, 20), PriceRule(0.01, 1.3, 0.2, 20.0, 0.7), Backlog(3.0))
+DAY_S = 86400.0
+
+
+def scrape(at_s, received):
+    return Scrape(
+        at_s, received, received, 0.0, 0.0, 0.18 * received, queued=0.0, service=Histogram((received, received))
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        pytest.param((5.0, 30.0), [Interval(30.0, 0.0, known=True)], id="the next scrape"),
+        pytest.param((6.9, 30.0), [Interval(30.0, 0.0, known=True)], id="a late one"),
+        pytest.param((1.0, 30.0), [], id="one too early"),
+        pytest.param((15.0, 30.0), [Interval(10.0, 0.0, known=False)] * 3, id="two were lost: spread, as a guess"),
+        pytest.param((3600.0, 30.0), [Gap(720)], id="an hour is not spread"),
+        pytest.param((5.0, -30.0), [Gap(1)], id="the counter began anew"),
+        pytest.param((-5.0, 30.0), [], id="an older one"),
+    ],
+)
+def test_what_two_scrapes_tell(second, told):
+    demand = Demand.begin(TTS, 5.0)
+    first, last = scrape(1e6, 1000.0), scrape(1e6 + second[0], 1000.0 + second[1])
+    assert demand.take(Signals((first,))) == []
+    assert demand.take(Signals((last,))) == told
+
+
+class Run:
+    """A fleet of three pods under a steady load, seen every five seconds unless told otherwise."""
+
+    def __init__(self, requests=60.0):
+        self.policy, self.requests, self.at_s, self.total = PredictivePolicy(SETTINGS), requests, 0.0, 0.0
+        self.memory = self.policy.start()
+        self.random = np.random.default_rng(7)
+
+    def see(self, ticks, wait_s=5.0, restart=False):
+        for _ in range(ticks):
+            self.at_s += wait_s
+            self.total = (0.0 if restart else self.total) + float(self.random.poisson(self.requests * wait_s / 5.0))
+            pods = Fleet(3, tuple(Pod(f"p{n}", Phase.SERVING, 0.0, 15.0) for n in range(3)))
+            signals = Signals((scrape(self.at_s, self.total),), edges_s=(0.8,))
+            self.memory, wish = self.policy.propose(self.memory, Observation(self.at_s + 3.0, signals, pods))
+        return wish
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [
+        pytest.param({"wait_s": 3600.0}, id="an hour"),
+        pytest.param({"wait_s": 7 * DAY_S}, id="a week"),
+        pytest.param({"wait_s": 400 * DAY_S}, id="longer than is kept"),
+        pytest.param({"restart": True}, id="a restarted counter"),
+        pytest.param({"wait_s": 20.0}, id="three scrapes"),
+    ],
+)
+def test_after_a_gap_it_goes_on_as_before(gap):
+    run = Run()
+    before = run.see(200)
+    booked, shadows = run.memory.order_residuals.histogram, run.memory.shadows.misses.copy()
+    began = process_time()
+    during = run.see(1, **gap)
+    assert process_time() - began < 1.0
+    np.testing.assert_array_equal(run.memory.order_residuals.histogram, booked)
+    np.testing.assert_array_equal(run.memory.shadows.misses, shadows)
+    after = run.see(30)
+    assert abs(during.serving - before.serving) <= 1
+    assert abs(after.serving - before.serving) <= 1
+    assert run.memory.traffic.series.end_s == run.at_s
+    assert not run.memory.traffic.series.known.all()
+    assert after.insight["load_now"] == pytest.approx(60 * 0.18 / 5, rel=0.2)
+
+
+def test_the_load_may_have_changed_meanwhile():
+    """The first counts after an hour rule, not what was there before it."""
+    run = Run(requests=20.0)
+    run.see(200)
+    run.requests = 200.0
+    run.see(1, wait_s=3600.0)
+    assert run.see(3).insight["load_now"] == pytest.approx(200 * 0.18 / 5, rel=0.3)
+
+
+def test_the_last_high_load_stays_where_it_was_when_the_series_forgets_its_beginning():
+    traffic = replace(Traffic.begin(5.0, 0.0), series=LoadSeries(5.0, 0.0, kept_s=500.0))
+    for count in range(95):
+        traffic.add(float(count), known=True)
+    traffic.last_high = 90
+    for _ in range(20):
+        traffic.add(0.0, known=True)
+    assert traffic.series.counts[traffic.last_high] == 90.0
+    traffic.append(np.zeros(90), known=False)
+    assert traffic.last_high == -1
