@@ -59,9 +59,12 @@ class State:
     """Scrapes up to here have been seen."""
 
 
-def begin(target: Target, at_s: float) -> State:
-    """The state before the first tick: the policy looks back as far as it asked for."""
-    return State(target.policy.start(), at_s - target.policy.lookback_s)
+def begin(target: Target, at_s: float, memory: Any = None) -> State:  # noqa: ANN401 — the policy's own
+    """The state before the first tick: the policy looks back as far as it asked for.
+
+    `memory` is one that another process left; without it the policy starts anew.
+    """
+    return State(target.policy.start() if memory is None else memory, at_s - target.policy.lookback_s)
 
 
 def tick(target: Target, ports: Ports, state: State, *, paused: bool = False) -> State:

@@ -1,7 +1,8 @@
 """One ConfigMap per target in the controller's own namespace: its status, and whether it is paused.
 
 It is not on the Deployment: what stands there is copied to ReplicaSets and brought back by `rollout undo`.
-`paused` belongs to people and is never written by the controller; `status.json` belongs to the controller.
+`paused` belongs to people and is never written by the controller; the others are the controller's: `status.json`,
+and `memory.json`, which a policy goes on with in the next process.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from autoscaler.cluster.objects import Object
 from autoscaler.model import Missing, Observation, Outcome, Tick, Unreachable
 
 LABELS: Mapping[str, str] = {"app.kubernetes.io/managed-by": FIELD_MANAGER, "autoscaling.speech/kind": "status"}
+STATUS, MEMORY = "status.json", "memory.json"
 _LONGEST_NAME = 253
 _NOT_FOUND, _CONFLICT = 404, 409
 _log = structlog.get_logger(__name__)
@@ -45,14 +47,16 @@ class StatusView:
     uid: str
     name: str
     paused: bool
+    memory: str | None
+    """What a policy kept."""
     owner: str = ""
 
 
 def status_view(config_map: Object) -> StatusView:
     """Read a status ConfigMap."""
     metadata = config_map["metadata"]
-    paused = (config_map.get("data") or {}).get("paused") == "true"
-    return StatusView(metadata["uid"], metadata["name"], paused)
+    data = config_map.get("data") or {}
+    return StatusView(metadata["uid"], metadata["name"], data.get("paused") == "true", data.get(MEMORY))
 
 
 def status_of(tick: Tick) -> dict[str, Any]:
@@ -116,7 +120,8 @@ class Statuses:
         call = partial(self._core.list_namespaced_config_map, label_selector=selector)
         self._reflector = Reflector(call, namespace, self._known)
         self._said: dict[str, dict[str, Any]] = {}
-        self._waiting: dict[str, dict[str, Any]] = {}
+        self._waiting: dict[str, dict[str, str]] = {}
+        self._writing = False
         self._woken = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="status", daemon=True)
 
@@ -145,21 +150,46 @@ class Statuses:
             return
         self._said[tick.target] = status
         at = {"at": wall_clock()} | ({} if isinstance(tick.seen, Missing) else {"decidedAt": tick.seen.at_s})
+        self._write_soon(tick.target, STATUS, _json(at | status))
+
+    def kept(self, target: str) -> str | None:
+        """What the policy of a target kept last, in whatever process."""
+        found = self._known.named(config_map_name(target))
+        return found.memory if found else None
+
+    def keep(self, target: str, text: str) -> None:
+        """Keep what the policy of a target goes on with in the next process."""
+        self._write_soon(target, MEMORY, text)
+
+    def flush(self, within_s: float) -> bool:
+        """Wait until all is written that waits; whether it was in time."""
         with self._woken:
-            self._waiting[tick.target] = at | status
-            self._woken.notify()
+            return self._woken.wait_for(lambda: not self._waiting and not self._writing, within_s)
+
+    def _write_soon(self, target: str, key: str, text: str) -> None:
+        with self._woken:
+            self._waiting.setdefault(target, {})[key] = text
+            self._woken.notify_all()
 
     def _run(self) -> None:
         while True:
             with self._woken:
                 self._woken.wait_for(lambda: bool(self._waiting))
-                target, status = self._waiting.popitem()
-            if self._forbidden() is None:
-                try:
-                    put(self._core, self._namespace, target, {"status.json": _json(status)}, self._timeout_s)
-                except (RefusedError, Unreachable) as error:
-                    self._said.pop(target, None)  # the next tick writes again
-                    _log.warning("status not written", target=target, error=str(error))
+                target, data = self._waiting.popitem()
+                self._writing = True
+            self._write(target, data)
+            with self._woken:
+                self._writing = False
+                self._woken.notify_all()
+
+    def _write(self, target: str, data: Mapping[str, str]) -> None:
+        if self._forbidden() is not None:
+            return
+        try:
+            put(self._core, self._namespace, target, data, self._timeout_s)
+        except (RefusedError, Unreachable) as error:
+            self._said.pop(target, None)  # the next tick writes again
+            _log.warning("status not written", target=target, error=str(error))
 
 
 def pause(api: client.ApiClient, namespace: str, target: str, *, paused: bool, timeout_s: float = 3.0) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor as Fits
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -22,13 +23,15 @@ from autoscaler.cluster.lease import ClusterLease, Election, Elector, Timing, wa
 from autoscaler.cluster.status import Statuses
 from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
 from autoscaler.loop import Ports
+from autoscaler.policies.policy import Lasting
 from autoscaler.ports import Journal
 from autoscaler.prometheus.client import Prometheus
+from autoscaler.service.continuity import Continuity
 from autoscaler.service.endpoint import Endpoint
 from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
-from autoscaler.service.trainer import BackgroundTrainer
-from autoscaler.service.wiring import REQUEST_S, Job, SystemClock, access_of, signals_of
+from autoscaler.service.trainer import BackgroundTrainer, OneThread
+from autoscaler.service.wiring import REQUEST_S, Job, SystemClock, access_of, history_of, signals_of
 
 WORKERS = 10
 """Ticks that run at a time: they wait for Prometheus and the API server most of the time."""
@@ -36,7 +39,9 @@ LATE_TICKS = 3
 """A target whose last tick is so many intervals ago makes the process unhealthy."""
 SLACK_S = 10.0
 STOP_S = 4.0
-"""Kubernetes' own grace is 30 s; a controller has nothing that is worth waiting for."""
+"""Kubernetes' own grace is 30 s; a controller has nothing that is worth waiting for longer."""
+KEEP_S = 2.0
+"""Of these, for keeping what the next process goes on with: while the lease is still held."""
 DEFAULT_TIMING = Timing()
 _log = structlog.get_logger(__name__)
 
@@ -84,7 +89,7 @@ class Controller:
         self._manager = manager_of(namespace)
         spaces = sorted({job.namespace for job in jobs})
         self._namespaces = {name: WatchedNamespace(api, name, manager=self._manager) for name in spaces}
-        self._fits = Fits(max_workers=1, thread_name_prefix="fit")
+        self._fits = OneThread("fit")
         self._runners = [self._runner(job) for job in jobs]
         self._endpoint = Endpoint(*listen, registry, {"/healthz": self.unhealthy, "/readyz": self.unready})
         self._scheduler = BackgroundScheduler(
@@ -117,9 +122,13 @@ class Controller:
     def stop(self) -> None:
         """End: no new tick begins, the lease is given back, nothing is relabelled."""
         self._scheduler.shutdown(wait=False)
-        self._fits.shutdown(wait=False, cancel_futures=True)
+        ended_s = time.monotonic() + KEEP_S
+        for runner in self._runners:
+            runner.close(max(0.0, ended_s - time.monotonic()))
+        self._statuses.flush(max(0.0, ended_s - time.monotonic()))
+        self._fits.shutdown()
         if self._elector:
-            self._elector.stop(STOP_S)
+            self._elector.stop(STOP_S - KEEP_S)
         for namespace in self._namespaces.values():
             namespace.stop()
         self._statuses.stop()
@@ -171,7 +180,12 @@ class Controller:
         def paused() -> bool:
             return self._statuses.paused(job.target.name)
 
-        return Runner(job.target, ports, self._metrics, leading=self._may_tick, paused=paused)
+        policy = job.target.policy
+        continuity = None
+        if isinstance(policy, Lasting):
+            past = partial(history_of, job, policy.reach_s)
+            continuity = Continuity(job.target.name, policy, self._statuses, past, self._metrics)
+        return Runner(job.target, ports, self._metrics, leading=self._may_tick, paused=paused, continuity=continuity)
 
 
 def _elector(api: client.ApiClient, namespace: str, candidacy: Candidacy) -> Elector:

@@ -52,6 +52,18 @@ class Metrics:
         self.failures = Counter(
             "speech_autoscaler_tick_failures", "Ticks that ended in an error of ours.", ["target"], registry=registry
         )
+        self.refused = Counter(
+            "speech_autoscaler_kept_memory_refused",
+            "Kept memories that did not fit: the target began anew.",
+            ["target"],
+            registry=registry,
+        )
+        self.history_s = Gauge(
+            "speech_autoscaler_history_seconds",
+            "Length of the past that was read from Prometheus; 0 where it has none.",
+            ["target"],
+            registry=registry,
+        )
         self.data_age_s = Gauge(
             "speech_autoscaler_data_age_seconds", "Age of the newest scrape at a tick.", ["target"], registry=registry
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
 import structlog
 
 from autoscaler.loop import Ports, State, Target, begin, tick
+from autoscaler.service.continuity import Continuity
 from autoscaler.service.recorder import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -22,6 +24,7 @@ class Runner:
         metrics: where the time and the errors of ticks are counted.
         leading: whether this process leads; without leading nothing is read and nothing decided.
         paused: whether somebody has paused the target.
+        continuity: what outlives this process, for a policy that has such; None begins anew each time.
         monotonic: seconds of a clock that never jumps.
 
     Attributes:
@@ -36,6 +39,7 @@ class Runner:
         *,
         leading: Callable[[], bool],
         paused: Callable[[], bool],
+        continuity: Continuity | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.target = target
@@ -44,13 +48,15 @@ class Runner:
         self._paused = paused
         self._metrics = metrics
         self._monotonic = monotonic
+        self._continuity = continuity
         self._began: tuple[Ports, State] | None = None
+        self._ticking = threading.Lock()
         self.completed_s = monotonic()
 
     def run(self) -> None:
         """One tick. An error of ours ends the tick, not the target: the next one starts from what is seen then."""
         try:
-            with self._metrics.tick_s.time():
+            with self._ticking, self._metrics.tick_s.time():
                 self._tick()
         except Exception:  # noqa: BLE001 — whatever it is, the other targets and the next tick go on
             self._metrics.failures.labels(self.target.name).inc()
@@ -61,12 +67,29 @@ class Runner:
         """Seconds since the last tick ended."""
         return self._monotonic() - self.completed_s
 
+    def close(self, within_s: float) -> None:
+        """Keep what outlives this process; a tick that does not end in time keeps what was kept before."""
+        if self._continuity is None or not self._ticking.acquire(timeout=within_s):
+            return
+        try:
+            if self._began is not None and self._leading():
+                ports, state = self._began
+                self._continuity.keep(state.memory, ports.clock.now_s())
+        finally:
+            self._ticking.release()
+
     def _tick(self) -> None:
         if not self._leading():
             self._began = None
             return
-        if self._began is None:
-            ports = self._make_ports()
-            self._began = ports, begin(self.target, ports.clock.now_s())
-        ports, state = self._began
-        self._began = ports, tick(self.target, ports, state, paused=self._paused())
+        ports, state = self._began or self._begin()
+        state = tick(self.target, ports, state, paused=self._paused())
+        self._began = ports, state
+        if self._continuity is not None:
+            self._continuity.tend(state.memory, ports.clock.now_s(), ports.trainer)
+
+    def _begin(self) -> tuple[Ports, State]:
+        ports = self._make_ports()
+        now_s = ports.clock.now_s()
+        memory = self._continuity.begin(now_s, ports.trainer) if self._continuity is not None else None
+        return ports, begin(self.target, now_s, memory)

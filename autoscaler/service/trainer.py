@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+import queue
+import threading
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
 from autoscaler.model import Fit, Fitted
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 _log = structlog.get_logger(__name__)
+
+
+class OneThread(Executor):
+    """Jobs one after the other, in a thread that does not hold up the end of the process: a fit may take half a minute.
+
+    `concurrent.futures` joins its threads at exit, whatever they do.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._waiting: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def submit(
+        self, fn: Callable[Arguments, Result], /, *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Future[Result]:
+        """See `Executor`."""
+        future: Future[Result] = Future()
+        self._waiting.put((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """Begin no further job; the running one is left to itself."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        while True:
+            future, job = self._waiting.get()
+            if self._ended.is_set() or not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(job())
+            except Exception as error:  # noqa: BLE001 — it is whoever asks for the result who is told
+                future.set_exception(error)
 
 
 class BackgroundTrainer:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoscaler.loop import Target
-from autoscaler.model import InvalidInput, Mode, Workload
+from autoscaler.model import History, InvalidInput, Mode, Workload
 from autoscaler.policies.build import build
 from autoscaler.prometheus.client import Access, Prometheus
+from autoscaler.prometheus.history import Grid, read_history
 from autoscaler.prometheus.metrics import SPEECH
 from autoscaler.prometheus.source import SCRAPE_INTERVAL_S, PrometheusSignals, Wanted
 from autoscaler.spec import LoadedPolicy, LoadedWorkload, load_file
@@ -19,6 +20,11 @@ from autoscaler.spec.signals import Prometheus as PrometheusSpec
 
 REQUEST_S = 3.0
 """Longest time of one request to the API server or to Prometheus."""
+
+HISTORY_REQUEST_S = 15.0
+"""The same for a day of the past, which is read beside the ticks."""
+HISTORY_S = 120.0
+"""Days that were not read by then are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,28 @@ def signals_of(job: Job, prometheus: Prometheus) -> PrometheusSignals:
         scrape_interval_s=spec.scrape_interval_s or SCRAPE_INTERVAL_S,
     )
     return PrometheusSignals(prometheus, wanted)
+
+
+def history_of(job: Job, reach_s: float, until_s: float) -> History | None:
+    """The past of a target's traffic, over a connection of its own; None where Prometheus has none.
+
+    Raises:
+        Unreachable: Prometheus gave no usable answer.
+        InvalidInput: it refused the query.
+    """
+    prometheus = Prometheus(replace(access_of(job.policy.spec.signals.prometheus), timeout_s=HISTORY_REQUEST_S))
+    began_s = time.monotonic()
+    try:
+        return read_history(
+            prometheus.query_range,
+            SPEECH,
+            job.namespace,
+            job.deployment,
+            grid=Grid.until(until_s, reach_s),
+            ended=lambda: time.monotonic() - began_s > HISTORY_S,
+        )
+    finally:
+        prometheus.close()
 
 
 def access_of(spec: PrometheusSpec) -> Access:

@@ -1,5 +1,5 @@
 """Real servers for the whole program."""
 
-from rig.fixtures import cluster, installed, namespace, pods, prometheus
+from rig.fixtures import cluster, installed, kubeconfig, namespace, pods, prometheus
 
-__all__ = ["cluster", "installed", "namespace", "pods", "prometheus"]
+__all__ = ["cluster", "installed", "kubeconfig", "namespace", "pods", "prometheus"]

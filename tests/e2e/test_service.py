@@ -4,7 +4,6 @@ import json
 import time
 
 import pytest
-import yaml
 from kubernetes import client
 from rig.command import autoscaler
 from rig.controller import controller
@@ -38,16 +37,6 @@ spec:
     prometheus: {url: "%(url)s"}
     metrics: {busy: {signal: busy, window: 3s}}
 """
-
-
-@pytest.fixture
-def kubeconfig(cluster, namespace, tmp_path):
-    """The cluster's own, in the namespace of this test: that is where the Lease lives."""
-    settings = yaml.safe_load(cluster.plane.kubeconfig.read_text())
-    settings["contexts"][0]["context"]["namespace"] = namespace
-    path = tmp_path / "kubeconfig"
-    path.write_text(yaml.safe_dump(settings))
-    return path
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from rig import programs
 from rig.cluster import Cluster
 from rig.control_plane import control_plane
@@ -37,6 +38,16 @@ def namespace(cluster: Cluster) -> str:
 def installed(cluster: Cluster, tmp_path: Path) -> Installed:
     """The controller as the manifests install it, fenced, in a namespace of this test alone."""
     return install(cluster, tmp_path)
+
+
+@pytest.fixture
+def kubeconfig(cluster: Cluster, namespace: str, tmp_path: Path) -> Path:
+    """The cluster's own, in the namespace of this test: that is where the Lease and the statuses are."""
+    settings = yaml.safe_load(cluster.plane.kubeconfig.read_text())
+    settings["contexts"][0]["context"]["namespace"] = namespace
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(settings))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
@@ -103,6 +104,28 @@ def prometheus_server(
         finally:
             server.stop()
     raise Late(f"Prometheus did not come up:\n{(folder / 'prometheus.log').read_text()[-2000:]}")
+
+
+def backfill(version: str, folder: Path, counters: Mapping[str, Iterable[tuple[float, float]]]) -> None:
+    """Write a past into the data folder of a Prometheus that is not yet started.
+
+    Args:
+        version: of Prometheus: "2" or "3".
+        folder: the one that the server will be started in.
+        counters: samples (time in whole seconds, value) by series, such as `requests_total{pod="a"}`; no older than
+            two weeks, which is as long as Prometheus keeps them.
+
+    Raises:
+        programs.Absent: this machine does not have promtool.
+    """
+    names = {series.partition("{")[0] for series in counters}
+    lines = [f"# TYPE {name.removesuffix('_total')} counter" for name in sorted(names)]
+    lines += [f"{series} {value:g} {at_s:.0f}" for series, past in counters.items() for at_s, value in past]
+    text = folder / "past.om"
+    text.write_text("\n".join([*lines, "# EOF", ""]))
+    promtool = programs.prometheus(version).with_name("promtool")
+    command = [promtool, "tsdb", "create-blocks-from", "openmetrics", text, folder / "data"]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def _answers(url: str) -> bool:

@@ -89,9 +89,17 @@ def metrics(registry):
     return Metrics(registry)
 
 
-def runner(world, metrics, policy, leading=lambda: True, monotonic=lambda: 0.0):
+def runner(world, metrics, policy, leading=lambda: True, monotonic=lambda: 0.0, continuity=None):
     target = Target("voice/tts", policy, Rails(1, 10))
-    return Runner(target, world.ports, metrics, leading=leading, paused=lambda: False, monotonic=monotonic)
+    return Runner(
+        target,
+        world.ports,
+        metrics,
+        leading=leading,
+        paused=lambda: False,
+        continuity=continuity,
+        monotonic=monotonic,
+    )
 
 
 def test_without_leading_nothing_is_read_and_nothing_decided(metrics):
@@ -178,3 +186,37 @@ def test_metrics_of_two_ticks(metrics, registry, metric, labels, value):
     ours.run()
     name = f"speech_autoscaler_{metric}"
     assert registry.get_sample_value(name, {"target": "voice/tts"} | labels) == value
+
+
+class Lasts:
+    """A continuity that keeps a count."""
+
+    def __init__(self, kept=None):
+        self.kept, self.tended = kept, []
+
+    def begin(self, at_s, trainer):
+        return self.kept
+
+    def tend(self, memory, at_s, trainer):
+        self.tended.append(memory)
+
+    def keep(self, memory, at_s):
+        self.kept = memory
+
+
+def test_a_target_goes_on_with_what_was_kept_and_keeps_it_at_the_end(metrics):
+    world, policy, lasts = World(metrics), Wish(), Lasts(kept=41)
+    ours = runner(world, metrics, policy, continuity=lasts)
+    ours.run()
+    ours.run()
+    ours.close(1.0)
+    assert (policy.memories, lasts.tended, lasts.kept) == ([41, 42], [42, 43], 43)
+
+
+def test_who_does_not_lead_any_more_keeps_nothing(metrics):
+    world, lasts = World(metrics), Lasts()
+    leads = iter([True, False])
+    ours = runner(world, metrics, Wish(), continuity=lasts, leading=lambda: next(leads))
+    ours.run()
+    ours.close(1.0)
+    assert lasts.kept is None

@@ -1,11 +1,12 @@
 """Fits run beside the loop: one at a time, the latest wish next, a failed one gives nothing."""
 
+import threading
 from concurrent.futures import Executor, Future
 
 from structlog.testing import capture_logs
 
 from autoscaler.model import Fit, Fitted
-from autoscaler.service.trainer import BackgroundTrainer
+from autoscaler.service.trainer import BackgroundTrainer, OneThread
 
 
 class ByHand(Executor):
@@ -78,3 +79,31 @@ def test_a_fit_that_fails_is_said_and_the_next_one_runs():
     assert [(line["event"], line["target"]) for line in logs] == [("fit failed, the last model stays", "voice/tts")]
     executor.run()
     assert ours.finished().digest == "second"
+
+
+def test_jobs_of_one_thread_run_in_order_and_their_errors_are_told():
+    executor, order = OneThread("fit"), []
+    done = [executor.submit(order.append, number) for number in range(3)]
+    failed = executor.submit(lambda: 1 / 0)
+    assert isinstance(failed.exception(timeout=10), ZeroDivisionError)
+    assert [future.done() for future in done] == [True] * 3
+    assert order == [0, 1, 2]
+
+
+def test_after_its_end_no_job_begins():
+    executor, began, hold, order = OneThread("fit"), threading.Event(), threading.Event(), []
+    running = executor.submit(lambda: began.set() or hold.wait(10))
+    later = executor.submit(order.append, 1)
+    assert began.wait(10)
+    executor.shutdown()
+    hold.set()
+    assert running.result(timeout=10)
+    assert executor.submit(order.append, 2).done() is False
+    assert (later.done(), order) == (False, [])
+
+
+def test_its_thread_does_not_hold_up_the_end_of_the_process():
+    executor = OneThread("a-fit-that-takes-long")
+    executor.submit(threading.Event().wait, 1)
+    [thread] = [each for each in threading.enumerate() if each.name == "a-fit-that-takes-long"]
+    assert thread.daemon

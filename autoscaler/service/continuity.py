@@ -1,0 +1,121 @@
+"""How a target begins in this process: with what another one kept of it, and with its past from Prometheus.
+
+Nothing of it holds up a tick. Without either, or while either is missing, the policy decides as one that begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+
+from autoscaler.model import Fit, Fitted, History, InvalidInput, Unreachable
+from autoscaler.policies.policy import Lasting
+from autoscaler.ports import Trainer
+from autoscaler.prometheus.history import words
+from autoscaler.service.recorder import Metrics
+
+KEEP_EVERY_S = 300.0
+"""What a killed process loses at most; the counts that are kept fade over days."""
+PAUSES_S = (30.0, 60.0, 120.0, 300.0, 900.0, 1800.0)
+"""Between attempts to read the past; the last one again and again."""
+_log = structlog.get_logger(__name__)
+
+
+class Store(Protocol):
+    """Where memories outlive a process."""
+
+    def kept(self, target: str) -> str | None:
+        """What was kept of a target last."""
+
+    def keep(self, target: str, text: str) -> None:
+        """Keep it, beside the loop."""
+
+
+class Continuity:
+    """The beginning and the keeping of one target.
+
+    Args:
+        name: of the target.
+        policy: its own.
+        store: where its memory outlives this process.
+        read_history: the past up to a time; None where Prometheus has none. Raises Unreachable and InvalidInput.
+        metrics: where the length of the past and refused memories are shown.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: Lasting,
+        store: Store,
+        read_history: Callable[[float], History | None],
+        metrics: Metrics,
+    ) -> None:
+        self._name = name
+        self._policy = policy
+        self._store = store
+        self._read_history = read_history
+        self._metrics = metrics
+        self._kept: bytes | None = None
+        self._kept_at_s = 0.0
+        self._attempts = 0
+        self._again_s: float | None = None
+
+    def begin(self, at_s: float, trainer: Trainer) -> Any | None:  # noqa: ANN401 — the policy's memory
+        """A memory to go on with, None where there is none; the past is asked for."""
+        self._kept_at_s, self._attempts = at_s, 0
+        memory = self._recall(at_s)
+        self._ask(at_s, trainer)
+        return memory
+
+    def tend(self, memory: Any, at_s: float, trainer: Trainer) -> None:  # noqa: ANN401
+        """After a tick: keep what is due to be kept, ask for the past again if it could not be read."""
+        if at_s - self._kept_at_s >= KEEP_EVERY_S:
+            self.keep(memory, at_s)
+        if self._again_s is not None and at_s >= self._again_s:
+            self._ask(at_s, trainer)
+
+    def keep(self, memory: Any, at_s: float) -> None:  # noqa: ANN401
+        """Keep the memory as it is now."""
+        self._kept_at_s = at_s
+        self._store.keep(self._name, self._policy.keep(memory, at_s).decode())
+
+    def _recall(self, at_s: float) -> Any | None:  # noqa: ANN401
+        text = self._store.kept(self._name)
+        self._kept = text.encode() if text else None
+        if self._kept is None:
+            _log.info("nothing was kept of this target: it begins", target=self._name)
+            return None
+        try:
+            memory = self._policy.recall(self._kept, at_s)
+        except InvalidInput as error:
+            self._kept = None
+            self._metrics.refused.labels(self._name).inc()
+            _log.error("what was kept is refused: the target begins", target=self._name, problems=error.problems)
+            return None
+        _log.info("goes on with what was kept", target=self._name, kept_bytes=len(self._kept))
+        return memory
+
+    def _ask(self, at_s: float, trainer: Trainer) -> None:
+        self._again_s = None
+        trainer.submit(Fit(lambda: self._learn(at_s)))
+
+    def _learn(self, at_s: float) -> Fitted | None:
+        """Read the past and learn from it: in the trainer's thread."""
+        try:
+            history = self._read_history(at_s)
+        except (Unreachable, InvalidInput) as error:
+            pause_s = PAUSES_S[min(self._attempts, len(PAUSES_S) - 1)]
+            self._attempts += 1
+            self._again_s = at_s + pause_s
+            _log.error("the past cannot be read", target=self._name, error=str(error), again_in_s=pause_s)
+            return None
+        if history is None:
+            self._metrics.history_s.labels(self._name).set(0)
+            _log.warning("Prometheus has no past of this target", target=self._name)
+            return None
+        fitted = self._policy.warmed(history, self._kept, at_s)
+        self._metrics.history_s.labels(self._name).set(len(history.counts) * history.bin_s)
+        _log.info("the past is learned", target=self._name, model=fitted and fitted.digest, **words(history))
+        return fitted

@@ -1,0 +1,119 @@
+"""How a target begins: with what was kept, with its past, with neither; and what is kept of it."""
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from autoscaler.loop import Immediate
+from autoscaler.model import Fitted, History, InvalidInput, Unreachable
+from autoscaler.service.continuity import KEEP_EVERY_S, PAUSES_S, Continuity
+from autoscaler.service.recorder import Metrics
+
+NAME = "voice/tts"
+PAST = History(60.0, np.full(120, 60), 7200.0)
+
+
+class Counting:
+    """A policy that remembers a number."""
+
+    tick_s, lookback_s, reach_s = 5.0, 0.0, 86400.0
+
+    def keep(self, memory, at_s):
+        return b"%d" % memory
+
+    def recall(self, kept, at_s):
+        if not kept.isdigit():
+            raise InvalidInput("kept memory: no number")
+        return int(kept)
+
+    def warmed(self, history, kept, at_s):
+        return Fitted("learned", (len(history.counts), kept, at_s))
+
+
+class Shelf(dict):
+    """A store."""
+
+    def kept(self, target):
+        return self.get(target)
+
+    def keep(self, target, text):
+        self[target] = text
+
+
+class World:
+    def __init__(self, kept=None, past=lambda _: PAST):
+        self.registry, self.trainer, self.asked = CollectorRegistry(), Immediate(), []
+        self.shelf = Shelf({NAME: kept} if kept is not None else {})
+        self.continuity = Continuity(NAME, Counting(), self.shelf, lambda at_s: self.read(past, at_s), self.metrics())
+
+    def metrics(self):
+        return Metrics(self.registry)
+
+    def read(self, past, at_s):
+        self.asked.append(at_s)
+        return past(at_s)
+
+    def begin(self):
+        with capture_logs() as self.logs:
+            return self.continuity.begin(100.0, self.trainer)
+
+    def sample(self, name):
+        return self.registry.get_sample_value(f"speech_autoscaler_{name}", {"target": NAME})
+
+
+def test_what_was_kept_goes_on_and_the_past_is_learned_beside_it():
+    world = World(kept="41")
+    assert world.begin() == 41
+    assert world.trainer.finished() == Fitted("learned", (120, b"41", 100.0))
+    assert world.sample("history_seconds") == 7200.0
+
+
+def test_with_nothing_kept_the_policy_begins_and_learns_from_the_past_alone():
+    world = World()
+    assert world.begin() is None
+    assert world.trainer.finished().model == (120, None, 100.0)
+
+
+def test_what_does_not_fit_is_refused_loudly_and_not_learned_from():
+    world = World(kept="x")
+    assert world.begin() is None
+    assert world.trainer.finished().model == (120, None, 100.0)
+    assert world.sample("kept_memory_refused_total") == 1
+    [said] = [line for line in world.logs if line["log_level"] == "error"]
+    assert said["problems"] == ("kept memory: no number",)
+
+
+def test_a_prometheus_without_a_past_is_said_once():
+    world = World(kept="41", past=lambda _: None)
+    assert world.begin() == 41
+    assert world.trainer.finished() is None
+    assert world.sample("history_seconds") == 0.0
+    assert [line["log_level"] for line in world.logs] == ["info", "warning"]
+    world.continuity.tend(41, 100.0 + 10 * PAUSES_S[-1], world.trainer)
+    assert world.asked == [100.0]
+
+
+@pytest.mark.parametrize("error", [Unreachable("down"), InvalidInput("refused")], ids=["down", "refused"])
+def test_a_prometheus_that_fails_is_asked_again_after_longer_and_longer_pauses(error):
+    def fails(_):
+        raise error
+
+    world = World(past=fails)
+    assert world.begin() is None
+    assert [line["again_in_s"] for line in world.logs if line["log_level"] == "error"] == [30.0]
+    for at_s in np.arange(100.0, 500.0, 5.0):
+        world.continuity.tend(0, at_s, world.trainer)
+    assert world.asked == [100.0, 130.0, 190.0, 310.0]
+
+
+def test_the_memory_is_kept_now_and_then_and_when_told():
+    world = World()
+    world.begin()
+    kept = {}
+    for at_s in np.arange(105.0, 100.0 + 3 * KEEP_EVERY_S, 5.0):
+        world.continuity.tend(int(at_s), at_s, world.trainer)
+        kept[world.shelf.get(NAME)] = at_s
+    assert [key for key in kept if key] == ["400", "700"]
+    world.continuity.keep(999, 999.0)
+    assert world.shelf[NAME] == "999"
