@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from autoscaler.model import Decision, Fleet, Mode, Observation, Phase, Proposal, Rails, Step
+from autoscaler.model import Decision, Fleet, Mode, Observation, Proposal, Rails, Step
 
 REWRITES = 3
 """So many in ten minutes are a contest; a person who scales once is led back by the rule."""
@@ -27,10 +27,10 @@ def decide(proposal: Proposal, seen: Observation, rails: Rails) -> Decision:
     bounded = _bound(wish, rails)
     if bounded is not wish:
         steps.append(bounded)
-    if seen.signals.problems and _total(steps[-1]) < _total(now):
-        steps.append(Step("data", now.serving, now.standby, f"no shrink on {_names(seen)}"))
-    if rails.mode is Mode.ASSIST and _total(steps[-1]) < _total(now):
-        steps.append(Step("mode", now.serving, now.standby, "assist: may grow, never shrink"))
+    if seen.signals.problems and _shrinks(steps[-1], now):
+        steps.append(_held(steps[-1], now, "data", f"no shrink on {_names(seen)}"))
+    if rails.mode is Mode.ASSIST and _shrinks(steps[-1], now):
+        steps.append(_held(steps[-1], now, "mode", "assist: may grow, never shrink"))
     if len(seen.fleet.rewrites) >= REWRITES:
         steps.append(Step("contested", now.serving, now.standby, _contest(seen.fleet)))
     if seen.paused:
@@ -47,12 +47,23 @@ def _agree(last: Step, proposal: Proposal) -> Step:
 
 
 def _current(fleet: Fleet) -> Step:
-    standby = min(fleet.count(Phase.STANDBY) + sum(p.gated for p in fleet.of(Phase.STARTING)), fleet.replicas)
+    standby = min(fleet.standing_by, fleet.replicas)
     return Step("current", fleet.replicas - standby, standby, "as it is")
 
 
 def _total(step: Step) -> int:
     return step.serving + step.standby
+
+
+def _shrinks(wish: Step, now: Step) -> bool:
+    """Whether there would be fewer pods, or fewer of them in service."""
+    return _total(wish) < _total(now) or wish.serving < now.serving
+
+
+def _held(wish: Step, now: Step, stage: str, reason: str) -> Step:
+    """The wish without what shrinks in it: pods that stand by may still be promoted."""
+    serving = max(wish.serving, now.serving)
+    return Step(stage, serving, max(_total(wish), _total(now)) - serving, reason)
 
 
 def _names(seen: Observation) -> str:

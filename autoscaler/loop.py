@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autoscaler.decide import decide
-from autoscaler.model import Fit, Fitted, Missing, Observation, Rails, Tick
+from autoscaler.model import Drain, Fit, Fitted, Missing, Observation, Rails, Tick
 from autoscaler.plan import plan
 from autoscaler.policies.policy import AnyPolicy
 from autoscaler.ports import Actuator, Clock, FleetSource, Journal, SignalSource, Trainer
@@ -19,6 +19,7 @@ class Target:
     name: str
     policy: AnyPolicy
     rails: Rails
+    drain: Drain = Drain.SIGTERM
 
 
 class Immediate:
@@ -84,7 +85,8 @@ def tick(target: Target, ports: Ports, state: State, *, paused: bool = False) ->
     if proposal.fit is not None:
         ports.trainer.submit(proposal.fit)
     decision = decide(proposal, seen, target.rails)
-    outcomes = ports.actuator.apply(plan(decision, fleet))
+    actions = () if paused else plan(decision, fleet, target.drain, signals.idle)
+    outcomes = ports.actuator.apply(actions)
     ports.journal.append(Tick(target.name, seen, decision, outcomes))
 
     seen_until_s = signals.scrapes[-1].at_s if signals.scrapes else state.seen_until_s

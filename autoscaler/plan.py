@@ -1,54 +1,128 @@
 """From the decision to the fewest writes that lead there.
 
 Level-triggered: the plan depends on what is, not on what was written before, so any action may be
-lost or repeated. On growth, what is loaded is used first: standby pods are promoted, then pods are ordered.
+lost or repeated. On growth, what is loaded is used first: standby pods are promoted, then drains are cancelled, then
+pods are ordered. A pod that serves goes back to standby, or drains, only when enough others serve.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from autoscaler.model import Action, Decision, Fleet, Phase, Pod, Relabel, Scale
+from autoscaler.model import Action, Decision, Drain, Fleet, Phase, Pod, Relabel, Scale
+
+GRACE_S = 60.0
+"""A pod that has drained for so long is taken away whatever it holds: a connection that never falls silent must not
+keep a GPU for ever. SIGTERM gives it the server's own drain on top."""
 
 
-def plan(decision: Decision, fleet: Fleet) -> tuple[Action, ...]:
-    """Actions that bring the fleet to the decision; at most one scale write and one patch a pod."""
-    actions: list[Action] = [*_promotions(decision, fleet), *_gatings(decision, fleet)]
-    if decision.replicas != fleet.replicas:
-        actions.append(Scale(decision.replicas, fleet.replicas, fleet.version, fleet.uid, fleet.revision))
+def plan(
+    decision: Decision, fleet: Fleet, drain: Drain = Drain.SIGTERM, idle: Collection[str] = ()
+) -> tuple[Action, ...]:
+    """Actions that bring the fleet to the decision; at most one scale write and one patch a pod.
+
+    Args:
+        decision: what shall be.
+        fleet: what is.
+        drain: how serving pods are taken away.
+        idle: pods that are known to hold nothing.
+    """
+    roles = _Roles.of(fleet)
+    promoted = _promoted(decision, roles)
+    gated = _gated(decision, roles, promoted)
+    actions: list[Action] = [*_relabels(promoted, "serving"), *_relabels(gated, "standby")]
+    size = decision.replicas
+    if drain is Drain.LABEL:
+        free = [pod for pod in roles.serving if pod not in gated]
+        kept, drained, size = _drains(decision, fleet, free, idle)
+        actions += [*_relabels(kept, "serving"), *_relabels(drained, "draining")]
+    if size != fleet.replicas:
+        actions.append(Scale(size, fleet.replicas, fleet.version, fleet.uid, fleet.revision))
     return tuple(actions)
 
 
-def _promotions(decision: Decision, fleet: Fleet) -> list[Action]:
-    """Loaded standby pods first, the longest loaded before the others; then gated ones that still load."""
-    serving = fleet.count(Phase.SERVING)
-    loaded = sorted(fleet.of(Phase.STANDBY), key=_loaded_at)
-    promoted = loaded[: max(0, decision.serving - serving)]
-    coming = [pod for pod in fleet.of(Phase.STARTING) if not pod.gated and not pod.stuck]
-    lacking = decision.serving - serving - len(promoted) - len(coming)
-    gated = [pod for pod in fleet.of(Phase.STARTING) if pod.gated and not pod.stuck]
-    released = gated[: max(0, lacking)]
-    return [_relabel(pod, "serving") for pod in (*promoted, *released)]
+@dataclass(frozen=True, slots=True)
+class _Roles:
+    """The pods of the size by what they do; each in the order in which it gives them up."""
+
+    serving: Sequence[Pod]
+    """The latest ordered first."""
+    standby: Sequence[Pod]
+    """The longest loaded first."""
+    starting: Sequence[Pod]
+    """Will serve; the latest ordered first. Without those whose start will not end."""
+    gated: Sequence[Pod]
+    """Will stand by."""
+    rolling_out: bool
+
+    @classmethod
+    def of(cls, fleet: Fleet) -> _Roles:
+        starts = sorted((pod for pod in fleet.of(Phase.STARTING) if not pod.stuck), key=_ordered_at, reverse=True)
+        return cls(
+            serving=sorted(fleet.of(Phase.SERVING), key=_ordered_at, reverse=True),
+            standby=sorted(fleet.of(Phase.STANDBY), key=_loaded_at),
+            starting=[pod for pod in starts if not pod.gated],
+            gated=[pod for pod in reversed(starts) if pod.gated],
+            rolling_out=fleet.rolling_out,
+        )
 
 
-def _gatings(decision: Decision, fleet: Fleet) -> list[Action]:
-    """New pods serve by themselves; those meant for standby are gated while they still load.
+def _promoted(decision: Decision, roles: _Roles) -> list[Pod]:
+    """Loaded pods as far as fewer serve than shall; gated ones that still load as far as no others come."""
+    lacking = decision.serving - len(roles.serving)
+    loaded = list(roles.standby[: max(0, lacking)])
+    released = roles.gated[: max(0, lacking - len(loaded) - len(roles.starting))]
+    return [*loaded, *released]
 
-    As many as standby lacks, the latest orders first, and never one that serving still waits for.
+
+def _gated(decision: Decision, roles: _Roles, promoted: Sequence[Pod]) -> list[Pod]:
+    """As many pods as standby lacks.
+
+    First those that still load and that serving does not wait for, the latest orders first; then serving ones that
+    are not wanted in service: out of it they finish what they hold. Of those none while a rollout replaces pods:
+    which of them end is not ours to say then.
     """
-    if not decision.standby:
-        return []
-    starting = fleet.of(Phase.STARTING)
-    have = fleet.count(Phase.STANDBY) + sum(pod.gated for pod in starting)
-    free = [pod for pod in starting if not pod.gated]
-    spare = len(free) - max(0, decision.serving - fleet.count(Phase.SERVING))
-    take = max(0, min(decision.standby - have, spare))
-    latest = sorted(free, key=lambda pod: pod.ordered_at_s, reverse=True)[:take]
-    return [_relabel(pod, "standby") for pod in latest]
+    lacking = decision.standby - (len(roles.standby) + len(roles.gated) - len(promoted))
+    spare_starts = len(roles.starting) - max(0, decision.serving - len(roles.serving) - len(promoted))
+    starts = roles.starting[: max(0, min(lacking, spare_starts))]
+    spare = 0 if roles.rolling_out else len(roles.serving) - decision.serving
+    return [*starts, *roles.serving[: max(0, min(lacking - len(starts), spare))]]
 
 
-def _relabel(pod: Pod, role: Literal["serving", "standby", "draining"]) -> Relabel:
-    return Relabel(pod.name, pod.uid, pod.version, role)
+def _drains(
+    decision: Decision, fleet: Fleet, serving: Sequence[Pod], idle: Collection[str]
+) -> tuple[Sequence[Pod], Sequence[Pod], int]:
+    """Drains to cancel, pods to drain, and the size to write.
+
+    The ReplicaSet controller takes pods that are not ready before it looks at costs. So while there are such pods the
+    size is lowered by no more than them, and nothing that drains is counted out of it.
+    """
+    draining = [pod for pod in fleet.of(Phase.DRAINING) if not pod.ending]
+    excess = fleet.replicas - len(draining) - decision.replicas
+    if excess < 0:
+        kept = draining[: min(-excess, len(draining))]
+        return kept, (), fleet.replicas - excess - len(kept)
+    unready = fleet.count(Phase.STARTING)
+    if unready or fleet.rolling_out:
+        return (), (), fleet.replicas - min(excess, unready)
+    done = sum(_drained(pod, decision.at_s, idle) for pod in draining)
+    at_once = min(excess, max(0, fleet.count(Phase.STANDBY) - decision.standby))
+    return (), serving[: excess - at_once], fleet.replicas - done - at_once
+
+
+def _drained(pod: Pod, now_s: float, idle: Collection[str]) -> bool:
+    since_s = pod.role_since_s
+    return pod.name in idle or (since_s is not None and now_s - since_s > GRACE_S)
+
+
+def _relabels(pods: Iterable[Pod], role: Literal["serving", "standby", "draining"]) -> list[Relabel]:
+    return [Relabel(pod.name, pod.uid, pod.version, role) for pod in pods]
+
+
+def _ordered_at(pod: Pod) -> float:
+    return pod.ordered_at_s
 
 
 def _loaded_at(pod: Pod) -> float:

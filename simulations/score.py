@@ -48,7 +48,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """When each pod was in each phase that holds a GPU: begin and end, equal where it never was; shape (pods,)."""
+    """When pods were in each phase that holds a GPU: begins and ends, equal where a pod never was; shape (spans,).
+
+    For the sum over pods it is the same whichever end belongs to which begin, so the two are not in pairs where pods
+    have stood by again after they had served.
+    """
 
     starting: tuple[Floats, Floats]
     standby: tuple[Floats, Floats]
@@ -63,7 +67,11 @@ def phases(pods: PodLog, end_s: float) -> Phases:
     serving = np.fmin(pods.serving_s, leaving)
     loaded = np.fmin(pods.loaded_s, serving)
     placed = np.fmin(pods.placed_s, loaded)
-    return Phases((placed, loaded), (loaded, serving), (serving, leaving), (leaving, gone))
+    out = np.fmin(pods.away.out_s, leaving[pods.away.pod])
+    back = np.fmin(pods.away.back_s, leaving[pods.away.pod])
+    standby = np.concatenate([loaded, out]), np.concatenate([serving, back])
+    served = np.concatenate([serving, back]), np.concatenate([leaving, out])
+    return Phases((placed, loaded), standby, served, (leaving, gone))
 
 
 def score(run: Run, workload: Workload, batching: Batching, warm_up_s: float) -> Outcome:

@@ -16,7 +16,7 @@ from autoscaler.model.decision import (
 from autoscaler.model.errors import InvalidInput, MissingExtra, Unreachable
 from autoscaler.model.fleet import Fleet, Phase, Pod, Rewrite
 from autoscaler.model.history import History
-from autoscaler.model.rails import Mode, Rails
+from autoscaler.model.rails import Drain, Mode, Rails
 from autoscaler.model.signals import (
     NOT_EXPORTED,
     Cause,
@@ -35,6 +35,7 @@ __all__ = [
     "Cause",
     "ColdStart",
     "Decision",
+    "Drain",
     "Fit",
     "Fitted",
     "Fleet",

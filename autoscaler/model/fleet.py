@@ -33,6 +33,10 @@ class Pod:
     """The API's resourceVersion that was read; empty in simulation."""
     revision: str = ""
     """Hash of the pod template."""
+    ending: bool = False
+    """It is being deleted: no longer part of the size."""
+    role_since_s: float | None = None
+    """When a controller last gave it a role; None: it has the role it was made with, or it is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +75,8 @@ class Fleet:
     def count(self, phase: Phase) -> int:
         """Number of pods in one phase."""
         return sum(pod.phase is phase for pod in self.pods)
+
+    @property
+    def standing_by(self) -> int:
+        """Pods of the size that are kept out of the Service, those that still load included."""
+        return self.count(Phase.STANDBY) + sum(pod.gated for pod in self.of(Phase.STARTING))

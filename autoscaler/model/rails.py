@@ -16,6 +16,15 @@ class Mode(StrEnum):
     FULL = "full"
 
 
+class Drain(StrEnum):
+    """How pods that serve are taken away."""
+
+    SIGTERM = "sigterm"
+    """The scale is lowered; the server finishes what it holds when it is told to end."""
+    LABEL = "label"
+    """A pod leaves the Service first; the scale is lowered when it holds nothing any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rails:
     """Guard rails around every policy."""

@@ -95,3 +95,5 @@ class Signals:
     """What should have been there and was not."""
     edges_s: tuple[float, ...] = ()
     """Upper edges of the histograms' buckets, without +Inf."""
+    idle: tuple[str, ...] = ()
+    """Draining pods that have held and received nothing over two samples since they left the Service; sorted."""

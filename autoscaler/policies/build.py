@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from autoscaler.forecast.priorfile import Priors
 from autoscaler.forecast.priorfile import load as load_priors
 from autoscaler.model import History, InvalidInput, Mode, Rails, Workload
 from autoscaler.policies.fixed import FixedPolicy
@@ -19,7 +18,14 @@ from autoscaler.policies.hpa import HpaPolicy, HpaSettings
 from autoscaler.policies.keda import KedaPolicy, KedaSettings
 from autoscaler.policies.kpa import KpaPolicy, KpaSettings
 from autoscaler.policies.policy import AnyPolicy
-from autoscaler.policies.predictive import Backlog, Bounds, PredictivePolicy, PriceRule, Settings
+from autoscaler.policies.predictive import (
+    Backlog,
+    Bounds,
+    PredictivePolicy,
+    PriceRule,
+    Reserve,
+    Settings,
+)
 from autoscaler.policies.windows import Signal, Windowed
 from autoscaler.spec import LoadedPolicy
 from autoscaler.spec.base import Model
@@ -70,11 +76,7 @@ def _built(policy: LoadedPolicy, served: Workload, history: History | None) -> t
         case KpaRule():
             return _kpa(rule, served), Rails(served.min_replicas, served.max_replicas)
         case PredictiveRule():
-            zone = ZoneInfo(policy.spec.clock.time_zone)
-            scrape_s = policy.spec.signals.prometheus.scrape_interval_s or 0.0
-            tick_s = max(rule.tick_s, scrape_s)
-            priors = load_priors(policy.prior) if policy.prior else None
-            found = _predictive(rule, served, tick_s, zone, priors)
+            found = _predictive(policy, rule, served)
             return PredictivePolicy(found, history), Rails(served.min_replicas, served.max_replicas)
 
 
@@ -144,10 +146,14 @@ def _kpa(rule: KpaRule, served: Workload) -> KpaPolicy:
     return KpaPolicy(KpaSettings.from_api(config, annotations, concurrency))
 
 
-def _predictive(
-    rule: PredictiveRule, served: Workload, tick_s: float, zone: ZoneInfo, priors: Priors | None
-) -> Settings:
-    """A stated price is a price whose least and most are the same."""
+def _predictive(policy: LoadedPolicy, rule: PredictiveRule, served: Workload) -> Settings:
+    """A stated price is a price whose least and most are the same.
+
+    A tick is not shorter than the scrape interval, but where pods stand by: a promotion takes a second, so what a
+    scrape shows is used within one.
+    """
+    interval_s = max(rule.tick_s, policy.spec.signals.prometheus.scrape_interval_s or 0.0)
+    standby = policy.spec.standby
     if rule.miss_price == "auto":
         first, least, most = rule.first_price_s, LEAST_PRICE * served.service_mean_s, rule.most_price_s
     else:
@@ -157,11 +163,16 @@ def _predictive(
         bounds=Bounds(max(served.min_replicas, 1), served.max_replicas),
         price=PriceRule(1 - served.objective_share, first, least, most, rule.first_correction),
         backlog=Backlog(rule.drain_within_s),
-        tick_s=tick_s,
-        interval_s=tick_s,
-        time_zone=zone,
-        priors=priors,
+        tick_s=rule.tick_s if isinstance(standby, GatedStandby) else interval_s,
+        interval_s=interval_s,
+        time_zone=ZoneInfo(policy.spec.clock.time_zone),
+        priors=load_priors(policy.prior) if policy.prior else None,
+        reserve=_reserve(standby, served) if isinstance(standby, GatedStandby) else None,
     )
+
+
+def _reserve(standby: GatedStandby, served: Workload) -> Reserve:
+    return Reserve(standby.min, standby.max, standby.price, max(served.min_replicas - standby.min, 1))
 
 
 def _windowed(policy: LoadedPolicy, measure: Measure) -> Windowed:

@@ -37,7 +37,7 @@ class GatedStandby(Model):
 
     mode: Literal["gated"]
     min: Annotated[Count, Field(ge=0, le=10_000)]
-    """Never fewer standby pods, where `replicas.max` leaves room."""
+    """Never fewer standby pods, where `replicas.max` leaves room. `replicas.min` less these always serve."""
     max: Annotated[Count, Field(ge=1, le=10_000)]
     """Never more."""
     price: Annotated[Real, within(above=0, high=1)] = 1.0

@@ -15,7 +15,8 @@ class PredictiveRule(Model):
 
     type: Literal["predictive"]
     tick_s: Duration = Field(default=5.0, alias="tick")
-    """Time between two decisions; not below the scrape interval."""
+    """Time between two decisions; not below the scrape interval, but with gated standby: what a scrape shows is then
+    answered at once."""
     miss_price: Literal["auto"] | Duration = Field(default="auto", examples=["auto", "1.3s"])
     """Pod-seconds that one avoided miss is worth. `auto`: the lowest price that keeps the objective's share, found by
     replaying what each price would have brought on the traffic so far."""

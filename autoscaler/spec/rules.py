@@ -185,8 +185,6 @@ def _predictive_prices(file: Plain, at: Route) -> Iterator[Clash]:
         return
     if file.whole(*at, "replicas", "min") == 0:
         yield Clash((*at, "replicas", "min"), "0 — at least 1: with no pod nobody counts the requests to come")
-    if file.at(*at, "standby", "mode") == "gated":
-        yield Clash((*at, "standby", "mode"), "gated — serving: this rule keeps its spare pods in service")
     first, most = file.seconds(*rule, "firstPrice"), file.seconds(*rule, "mostPrice")
     if first is not None and most is not None and first > most:
         yield Clash((*rule, "firstPrice"), f"{format_duration(first)} — at most mostPrice, {format_duration(most)}")
@@ -195,7 +193,8 @@ def _predictive_prices(file: Plain, at: Route) -> Iterator[Clash]:
             if file.at(*rule, key) is not None:
                 yield Clash((*rule, key), "belongs to missPrice: auto — a stated price needs no other", at_key=True)
     tick, scrape = file.seconds(*rule, "tick"), file.seconds(*at, "signals", "prometheus", "scrapeInterval")
-    if tick is not None and scrape is not None and tick < scrape:
+    gated = file.at(*at, "standby", "mode") == "gated"
+    if tick is not None and scrape is not None and tick < scrape and not gated:
         yield Clash((*rule, "tick"), f"{format_duration(tick)} — at least scrapeInterval, {format_duration(scrape)}")
 
 

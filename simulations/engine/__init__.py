@@ -1,5 +1,5 @@
 """Event-exact request engine; knows nothing of policies."""
 
-from simulations.engine.engine import UNLIMITED, Batching, Engine, Fate, Load, PodLog, Routing, Service, Watch
+from simulations.engine.engine import UNLIMITED, Away, Batching, Engine, Fate, Load, PodLog, Routing, Service, Watch
 
-__all__ = ["UNLIMITED", "Batching", "Engine", "Fate", "Load", "PodLog", "Routing", "Service", "Watch"]
+__all__ = ["UNLIMITED", "Away", "Batching", "Engine", "Fate", "Load", "PodLog", "Routing", "Service", "Watch"]

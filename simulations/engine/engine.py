@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -100,6 +100,17 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """Pods that stood by again after they had served; every array has shape (times,)."""
+
+    pod: npt.NDArray[np.intp]
+    """Index in the other arrays of the log."""
+    out_s: Floats
+    back_s: Floats
+    """NaN: never."""
+
+
+@dataclass(frozen=True, slots=True)
 class PodLog:
     """When each pod entered each phase; NaN: never. Every array has shape (pods,), in order of ordering."""
 
@@ -108,11 +119,13 @@ class PodLog:
     """Got a GPU."""
     loaded_s: Floats
     serving_s: Floats
+    """Began to serve for the first time."""
     leaving_s: Floats
     """Was taken away: a serving pod drains from then on."""
     gone_s: Floats
     gated: npt.NDArray[np.bool_]
     restarts: npt.NDArray[np.int32]
+    away: Away = field(default_factory=lambda: Away(np.zeros(0, np.intp), np.zeros(0), np.zeros(0)))
 
 
 class Engine:
@@ -131,6 +144,7 @@ class Engine:
         self._rules = _rules(service, watch)
         self._state = _state(load, watch)
         self._scraped = 0
+        self._away: list[tuple[int, float, float]] = []
         self._room(pods)
         kernel.open_with(self._state, self._rules, pods)
 
@@ -172,11 +186,30 @@ class Engine:
 
     def promote(self, pod: int) -> bool:
         """Let a gated pod serve; False if it cannot any more."""
+        if self._phase(pod) == kernel.STANDBY:
+            self._came_back(pod, self.now_s + self._rules.promotion_s)
         return bool(kernel.promote(self._state, self._rules, pod))
 
     def gate(self, pod: int) -> bool:
-        """Let a pod that still loads become standby; False if it serves already."""
+        """Keep a pod out of service: one that loads becomes standby, one that serves finishes what it holds there.
+
+        False if it leaves already.
+        """
+        phase = self._phase(pod)
+        if phase == kernel.SERVING:
+            self._away.append((pod, self.now_s, math.nan))
+        elif phase == kernel.PROMOTING:
+            self._came_back(pod, math.nan)
         return bool(kernel.gate(self._state, pod))
+
+    def _phase(self, pod: int) -> int:
+        return int(self._state.pod_n[pod, kernel.PHASE])
+
+    def _came_back(self, pod: int, back_s: float) -> None:
+        """Say when the last time away ends; a pod that has never served is not away."""
+        last = next((at for at in range(len(self._away) - 1, -1, -1) if self._away[at][0] == pod), None)
+        if last is not None:
+            self._away[last] = (pod, self._away[last][1], back_s)
 
     def live(self) -> npt.NDArray[np.int32]:
         """Pods that are not gone, in order of ordering: rows of `table`."""
@@ -216,6 +249,11 @@ class Engine:
             gone_s=gone_s,
             gated=numbers[:, kernel.GATED].astype(np.bool_),
             restarts=numbers[:, kernel.RESTARTS].copy(),
+            away=Away(
+                np.array([pod - 1 for pod, _, _ in self._away], np.intp),
+                np.array([out_s for _, out_s, _ in self._away], np.float64),
+                np.array([back_s for _, _, back_s in self._away], np.float64),
+            ),
         )
 
     def _room(self, pods: int) -> None:

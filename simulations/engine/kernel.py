@@ -285,7 +285,7 @@ def _complete(s: State, rules: Rules, at_s: float) -> bool:
         if rules.routing == SHARED:
             s.free[s.mark[FREE]] = pod
             s.mark[FREE] += 1
-    elif s.pod_n[pod, BUSY] == 0:
+    elif s.pod_n[pod, BUSY] == 0 and s.pod_n[pod, PHASE] == DRAINING:
         _end_pod(s, pod, at_s)
         return True
     return False
@@ -420,11 +420,12 @@ def _end_pod(s: State, pod: int, at_s: float) -> None:
 @compiled
 def _begin_serving(s: State, rules: Rules, pod: int, at_s: float) -> None:
     _enter(s, pod, SERVING)
-    s.pod_s[pod, IN_SERVICE] = at_s
+    if np.isnan(s.pod_s[pod, IN_SERVICE]):
+        s.pod_s[pod, IN_SERVICE] = at_s
     s.serving[s.mark[IN_SERVING]] = pod
     s.mark[IN_SERVING] += 1
     if rules.routing == SHARED:
-        for _ in range(rules.slots):
+        for _ in range(rules.slots - s.pod_n[pod, BUSY]):
             if s.pod_n[FRONT, WAITING] > 0:
                 _serve_next(s, rules, pod, FRONT, at_s)
             else:
@@ -561,21 +562,26 @@ def _least_missed(s: State) -> int:
 
 
 @compiled
+def _leave_service(s: State, pod: int) -> None:
+    """No request comes to the pod any more; those it holds stay."""
+    if s.pod_n[pod, PHASE] == SERVING:
+        s.mark[IN_SERVING] = _take_out(s.serving, s.mark[IN_SERVING], pod)
+        s.mark[FREE] = _take_out(s.free, s.mark[FREE], pod)
+
+
+@compiled
 def shrink(s: State, rules: Rules, pods: int) -> None:
-    """Take pods away: what starts is cancelled, what serves drains."""
+    """Take pods away: what starts is cancelled, what holds requests drains."""
     for _ in range(pods):
         pod = _least_missed(s)
         if pod == NOBODY:
             return
         s.pod_s[pod, LEAVING] = s.total[NOW]
-        if s.pod_n[pod, PHASE] != SERVING:
-            _end_pod(s, pod, s.total[NOW])
-            continue
-        s.mark[IN_SERVING] = _take_out(s.serving, s.mark[IN_SERVING], pod)
-        s.mark[FREE] = _take_out(s.free, s.mark[FREE], pod)
-        _enter(s, pod, DRAINING)
+        _leave_service(s, pod)
         if s.pod_n[pod, BUSY] == 0:
             _end_pod(s, pod, s.total[NOW])
+        else:
+            _enter(s, pod, DRAINING)
     _place(s, rules, s.total[NOW])
 
 
@@ -594,12 +600,20 @@ def promote(s: State, rules: Rules, pod: int) -> bool:
 
 @compiled
 def gate(s: State, pod: int) -> bool:
-    """Keep a pod that still loads out of service; it becomes standby. False if it is too late."""
+    """Keep a pod out of service: one that loads becomes standby, one that serves finishes what it holds there.
+
+    False if it leaves already.
+    """
     phase: int = s.pod_n[pod, PHASE]
+    if phase > SERVING:
+        return False
+    s.pod_n[pod, GATED] = 1
     if phase <= STARTING:
-        s.pod_n[pod, GATED] = 1
         s.mark[CHANGES] += 1
-    return phase <= STANDBY
+    else:
+        _leave_service(s, pod)
+        _enter(s, pod, STANDBY)
+    return True
 
 
 # ---------------------------------------------------------------- time

@@ -210,10 +210,11 @@ class ReferenceEngine:
 
     def _begin_serving(self, pod: Pod) -> None:
         pod.phase = "serving"
-        pod.serving_s = self.now_s
+        if math.isnan(pod.serving_s):
+            pod.serving_s = self.now_s
         self.in_rotation.append(pod)
         if self.service.routing is Routing.SHARED:
-            for _ in range(self.service.slots):
+            for _ in range(self.service.slots - len(pod.slots)):
                 if self.front:
                     self._serve(pod, self._take(self.front))
                 else:
@@ -248,22 +249,24 @@ class ReferenceEngine:
             case "starting":
                 return 0, 0, -pod.change_s, -pod.number
             case "standby":
-                return 1, 0, -pod.loaded_s, -pod.number
+                return 1, len(pod.line), -pod.loaded_s, -pod.number
             case "promoting":
-                return 2, 0, -pod.loaded_s, -pod.number
+                return 2, len(pod.line), -pod.loaded_s, -pod.number
         free_s = max([self.now_s, *(slot[0] for slot in pod.slots)])
         return 3, len(pod.line), free_s, pod.number
 
     def _remove(self, pod: Pod) -> None:
         pod.leaving_s = self.now_s
-        if pod.phase != "serving":
-            return self._end_now(pod)
-        self.in_rotation.remove(pod)
-        self.free = [other for other in self.free if other is not pod]
-        pod.phase = "draining"
-        if not pod.slots:
+        self._leave_service(pod)
+        if pod.slots:
+            pod.phase, pod.change_s = "draining", math.inf
+        else:
             self._end_now(pod)
-        return None
+
+    def _leave_service(self, pod: Pod) -> None:
+        if pod.phase == "serving":
+            self.in_rotation.remove(pod)
+            self.free = [other for other in self.free if other is not pod]
 
     def _end_now(self, pod: Pod) -> None:
         pod.phase, pod.change_s, pod.gone_s = "gone", math.inf, self.now_s
@@ -275,9 +278,12 @@ class ReferenceEngine:
             else:
                 pod.gated = False
 
-    def gate(self, loading: list[Pod]) -> None:
-        for pod in loading:
+    def gate(self, pods: list[Pod]) -> None:
+        for pod in pods:
             pod.gated = True
+            if pod.phase not in ("pending", "starting"):
+                self._leave_service(pod)
+                pod.phase, pod.change_s = "standby", math.inf
 
     # what Prometheus would see
 

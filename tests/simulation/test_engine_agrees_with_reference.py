@@ -12,8 +12,8 @@ from simulations.engine import UNLIMITED, Batching, Engine, Fate, Load, Routing,
 
 SCRAPE_S = 5.0
 END_S = 120.0
-LOADING = {"pending", "starting"}
-OUT_OF_SERVICE = {*LOADING, "standby"}
+OUT_OF_SERVICE = {"pending", "starting", "standby"}
+STAYING = {*OUT_OF_SERVICE, "promoting", "serving"}
 
 
 @st.composite
@@ -54,7 +54,7 @@ commands = st.lists(
     min_size=3,
     max_size=25,
 ).map(sorted)
-"""When, what, and how many: replicas, loading pods to gate, gated pods to promote."""
+"""When, what, and how many: replicas, pods to gate (the latest ordered first), gated pods to promote."""
 
 
 def play_engine(service, load, pods, script):
@@ -69,7 +69,7 @@ def play_engine(service, load, pods, script):
             engine.order(max(0, number - now))
             engine.shrink(max(0, now - number))
         elif what == "gate":
-            assert all(engine.gate(pod) for pod in live[phases <= kernel.STARTING][:number])
+            assert all(engine.gate(pod) for pod in live[phases <= kernel.SERVING][::-1][:number])
         else:
             assert all(engine.promote(pod) for pod in live[(phases <= kernel.STANDBY) & (gated == 1)][:number])
     rows.extend(engine.advance(END_S))
@@ -84,7 +84,7 @@ def play_reference(service, load, pods, script):
         if what == "scale":
             reference.scale(number)
         elif what == "gate":
-            reference.gate([pod for pod in reference.pods if pod.phase in LOADING][:number])
+            reference.gate([pod for pod in reversed(reference.pods) if pod.phase in STAYING][:number])
         else:
             reference.promote([pod for pod in reference.pods if pod.phase in OUT_OF_SERVICE and pod.gated][:number])
     reference.advance(END_S)

@@ -162,10 +162,27 @@ def test_a_gated_pod_stands_by_until_it_is_promoted():
     assert now.engine.pod_log().serving_s[1] == 61.0
 
 
-def test_a_serving_pod_does_not_go_back_to_standby():
+@pytest.mark.parametrize("routing", [Routing.SHARED_QUEUE, Routing.LEAST_OUTSTANDING])
+def test_a_serving_pod_that_stands_by_again_finishes_what_it_holds_and_gets_no_more(routing):
+    now = world(steady(30.0), replace(TTS, routing=routing))
+    now.advance(100.0)
+    pod = ports(now).fleet.read().pods[-1]
+    assert apply(now, Relabel(pod.name, pod.uid, "", "standby")) == [True]
+    now.advance(200.0)
+    served = now.engine.served_by == int(pod.uid)
+    assert draw(steady(30.0), TTS, 1).arrival_s[served].max() <= 100.0
+    assert np.isfinite(now.engine.finish_s[served]).all()
+    assert now.engine.finish_s[served].max() > 100.0
+    assert apply(now, Relabel(pod.name, pod.uid, "", "serving")) == [True]
+    now.advance(300.0)
+    assert draw(steady(30.0), TTS, 1).arrival_s[now.engine.served_by == int(pod.uid)].max() > 290.0
+    away = now.engine.pod_log().away
+    assert (away.pod.tolist(), away.out_s.tolist(), away.back_s.tolist()) == ([int(pod.uid) - 1], [100.0], [201.0])
+
+
+def test_a_replay_drains_by_the_scale_alone():
     now = world(steady(1.0))
     pod = ports(now).fleet.read().pods[0]
-    assert apply(now, Relabel(pod.name, pod.uid, "", "standby")) == [False]
     assert apply(now, Relabel(pod.name, pod.uid, "", "draining")) == [False]
 
 

@@ -8,6 +8,7 @@ the price by replaying, at 64 prices at once, what it would have brought on the 
 from autoscaler.policies.predictive.policy import PredictivePolicy
 from autoscaler.policies.predictive.price import Backlog, Bounds
 from autoscaler.policies.predictive.settings import Settings
+from autoscaler.policies.predictive.standby import Reserve
 from autoscaler.policies.predictive.steering import PriceRule
 
-__all__ = ["Backlog", "Bounds", "PredictivePolicy", "PriceRule", "Settings"]
+__all__ = ["Backlog", "Bounds", "PredictivePolicy", "PriceRule", "Reserve", "Settings"]

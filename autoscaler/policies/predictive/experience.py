@@ -80,6 +80,8 @@ def remember(memory: Memory, interval: Interval) -> None:
         memory.borrowing.interval_ended()
     if not interval.known:
         _forget_pending(memory)
+    if memory.gate is not None:
+        memory.gate.interval_ended(traffic.series, scale)
     if len(traffic.levels) >= horizon:
         _book(memory, traffic.levels.popleft() * scale)
     if _age_s(memory) >= GONE_S:
@@ -213,7 +215,12 @@ def _present(memory: Memory) -> Past:
 
 
 def wants(memory: Memory, settings: Settings, laws: tuple[Floats, Floats], prices: Floats) -> tuple[Ints, Ints]:
-    """Pods worth ordering and pods worth holding at each price, for the forecast of each; shapes (prices,)."""
+    """Pods worth ordering and pods worth holding at each price, for the forecast of each; shapes (prices,).
+
+    A pod that is ordered costs what a spare pod costs; those that must serve anyway are more seldom in question.
+    """
+    if settings.reserve is not None:
+        prices = prices / settings.reserve.price
     now = memory.traffic.level.value * slots_per_request(memory)
     tables, mean_s = capacity(memory, settings), memory.demand.law.mean_s
     most = min(SURPRISE * max(memory.traffic.largest * slots_per_request(memory), 1.0), tables.carried)

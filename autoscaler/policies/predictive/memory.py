@@ -17,9 +17,11 @@ from autoscaler.forecast.forest import Forest
 from autoscaler.forecast.leadtime import LeadTime, Windows
 from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import LoadSeries
+from autoscaler.model import Proposal
 from autoscaler.policies.predictive.borrowing import Borrowing
 from autoscaler.policies.predictive.demand import Demand
 from autoscaler.policies.predictive.shadows import Shadows
+from autoscaler.policies.predictive.standby import Gate
 from autoscaler.policies.predictive.steering import Steering
 from autoscaler.policies.predictive.trust import Trust
 
@@ -126,6 +128,10 @@ class Memory:
     model: Model | None = None
     borrowing: Borrowing | None = None
     """What other services taught, while the own history is short."""
+    gate: Gate | None = None
+    """Where spare pods stand by, what decides how many serve."""
+    wish: Proposal | None = None
+    """The last one; a tick that learns nothing new repeats it."""
     next_fit_s: float = math.inf
     began_s: float = math.nan
     """Clock time of the first tick."""

@@ -24,6 +24,7 @@ from autoscaler.policies.predictive.demand import Demand, Gap, Interval
 from autoscaler.policies.predictive.experience import (
     adopt,
     bridge,
+    capacity,
     decide_shadows,
     forecast,
     live,
@@ -39,6 +40,7 @@ from autoscaler.policies.predictive.memory import Memory, Model, Traffic
 from autoscaler.policies.predictive.price import backlog_pods
 from autoscaler.policies.predictive.settings import Settings
 from autoscaler.policies.predictive.shadows import Shadows, follow, grid
+from autoscaler.policies.predictive.standby import Gate, Moment
 from autoscaler.policies.predictive.steering import Steering
 from autoscaler.policies.predictive.trust import Trust
 
@@ -104,8 +106,12 @@ class PredictivePolicy:
         intervals = memory.demand.take(seen.signals)
         for interval in intervals:
             self._experience(memory, interval)
+        if not intervals and memory.wish is not None:
+            return memory, memory.wish
         if memory.history_s <= SHORT_HISTORY_S and seen.at_s - memory.began_s < OBSERVE_FIRST_S:
-            return memory, _observe_first(memory, seen)
+            steps = self._gated(memory, _observe_first(memory, seen), seen, least=_in_service(seen))
+            memory.wish = Proposal(steps[-1].serving, steps[-1].standby, steps)
+            return memory, memory.wish
 
         settings, steering = self.settings, memory.steering
         prices = grid(memory.demand.law.mean_s)
@@ -115,9 +121,9 @@ class PredictivePolicy:
             decide_shadows(memory, settings, order, hold)
             picked = steering.pick(prices, memory.shadows.misses, memory.shadows.requests, settings.price)
             steering.steer(picked, memory.history_s + steering.age_s, len(intervals) * settings.interval_s)
-        steps = self._follow(memory, int(order[-1]), int(hold[-1]), seen)
-        insight = self._insight(memory, laws[0])
-        return memory, Proposal(memory.target, 0, steps, insight, self._fit(memory, seen.at_s))
+        steps = self._gated(memory, self._follow(memory, int(order[-1]), int(hold[-1]), seen), seen)
+        memory.wish = Proposal(steps[-1].serving, steps[-1].standby, steps, self._insight(memory, laws[0]))
+        return memory, replace(memory.wish, fit=self._fit(memory, seen.at_s))
 
     @property
     def reach_s(self) -> float:
@@ -174,6 +180,7 @@ class PredictivePolicy:
             trust=Trust.over(settings.interval_s),
             target=0,
             borrowing=Borrowing.of(prior) if prior else None,
+            gate=Gate.closed(settings.reserve, settings.interval_s) if settings.reserve else None,
         )
 
     def _arrive(self, memory: Memory, seen: Observation) -> None:
@@ -182,6 +189,8 @@ class PredictivePolicy:
         if math.isnan(memory.began_s):
             memory.began_s = seen.at_s
             memory.target = seen.fleet.replicas
+            if memory.gate is not None:
+                memory.gate.wanted.append(_in_service(seen))
             if not memory.cleared:
                 memory.shadows = Shadows.begin(max(seen.fleet.replicas, 1), memory.windows.served_from)
                 memory.next_fit_s = seen.at_s + FIRST_FITS_S[0]
@@ -232,6 +241,16 @@ class PredictivePolicy:
             why = kept if memory.target <= hold else "fewer are wanted, but not yet at two ticks running"
             steps.append(Step("hold", memory.target, 0, why))
         return tuple(steps)
+
+    def _gated(self, memory: Memory, steps: tuple[Step, ...], seen: Observation, least: int = 1) -> tuple[Step, ...]:
+        """The same steps with spare pods standing by, where they do."""
+        gate, traffic = memory.gate, memory.traffic
+        if gate is None:
+            return steps
+        moment = Moment(traffic.series, memory.demand, traffic.largest, seen.fleet.count(Phase.SERVING))
+        tables = capacity(memory, self.settings)
+        serving = gate.serving(moment, memory.steering.price, tables, self.settings.backlog)
+        return gate.split(max(serving, least), steps)
 
     def _borrowed(self, memory: Memory) -> str:
         """How much of the forecast is not from the own past, and where it is from."""
@@ -297,7 +316,12 @@ def _busy_pods(memory: Memory) -> int:
     return max(1, math.ceil(load / memory.demand.law.slots))
 
 
-def _observe_first(memory: Memory, seen: Observation) -> Proposal:
+def _in_service(seen: Observation) -> int:
+    """Pods that serve or will, once they are loaded."""
+    return max(seen.fleet.replicas - seen.fleet.standing_by, 1)
+
+
+def _observe_first(memory: Memory, seen: Observation) -> tuple[Step, ...]:
     memory.target = max(seen.fleet.replicas, 1)
     why = "the first minute without history: the pods that are there stay"
-    return Proposal(memory.target, 0, (Step("observe", memory.target, 0, why),))
+    return (Step("observe", memory.target, 0, why),)

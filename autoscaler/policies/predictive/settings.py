@@ -11,6 +11,7 @@ import numpy.typing as npt
 from autoscaler.forecast.priorfile import Priors
 from autoscaler.model import Workload
 from autoscaler.policies.predictive.price import Backlog, Bounds
+from autoscaler.policies.predictive.standby import Reserve
 from autoscaler.policies.predictive.steering import PriceRule
 
 Floats = npt.NDArray[np.floating]
@@ -33,6 +34,8 @@ class Settings:
     seed: int = 0
     priors: Priors | None = None
     """What other services taught; None: the own history alone."""
+    reserve: Reserve | None = None
+    """Spare pods stand by, out of the Service; None: they serve."""
 
     def local_s(self, clock_s: Floats) -> Floats:
         """Local time in seconds; the zone's offset is looked up once an hour. Elementwise."""

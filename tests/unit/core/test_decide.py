@@ -55,7 +55,12 @@ def seen(has: Fleet, *problems: Problem, paused: bool = False) -> Observation:
         pytest.param(wish(2), seen(fleet(4), DOWN), Mode.FULL, (4, 0), "data", id="no shrink on missing data"),
         pytest.param(wish(6), seen(fleet(4), DOWN), Mode.FULL, (6, 0), "rule", id="growth on missing data"),
         pytest.param(wish(2), seen(fleet(3, 2), DOWN), Mode.FULL, (3, 2), "data", id="missing data keeps standby"),
+        pytest.param(
+            wish(2, 6), seen(fleet(8), DOWN), Mode.FULL, (8, 0), "data", id="missing data keeps pods in service"
+        ),
+        pytest.param(wish(3), seen(fleet(2, 6), DOWN), Mode.FULL, (3, 5), "data", id="promotion on missing data"),
         pytest.param(wish(2), seen(fleet(4)), Mode.ASSIST, (4, 0), "mode", id="assist never shrinks"),
+        pytest.param(wish(2, 2), seen(fleet(4)), Mode.ASSIST, (4, 0), "mode", id="assist takes none out of service"),
         pytest.param(wish(6), seen(fleet(4)), Mode.ASSIST, (6, 0), "rule", id="assist grows"),
         pytest.param(wish(2), seen(fleet(4)), Mode.OBSERVE, (2, 0), "rule", id="observe decides as full does"),
         pytest.param(wish(2), seen(fleet(12), DOWN), Mode.FULL, (12, 0), "data", id="blindness beats the maximum"),

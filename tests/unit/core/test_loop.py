@@ -92,6 +92,14 @@ def test_an_unreadable_fleet_is_recorded_and_leaves_the_state_as_it_was():
     assert [(t.seen, t.decision, t.outcomes) for t in world.ticks] == [(gone, None, ())]
 
 
+def test_a_paused_target_is_decided_and_recorded_and_nothing_is_written():
+    """Not even the promotion that a start would otherwise be spared by."""
+    pods = (Pod("p0", Phase.SERVING, 0.0, 0.0), Pod("p1", Phase.STARTING, 0.0), Pod("p2", Phase.STANDBY, 0.0, 0.0))
+    world = World(fleet=Fleet(3, pods))
+    tick(TARGET, world.ports(), begin(TARGET, world.now_s()), paused=True)
+    assert [(t.decision.ruled_by, t.outcomes) for t in world.ticks] == [("pause", ())]
+
+
 def test_the_same_record_gives_the_same_decisions():
     first, second = World(), World()
     for world in (first, second):

@@ -26,9 +26,15 @@ spec:
             id="never zero",
         ),
         pytest.param(
-            "  policy: {type: predictive, firstPrice: 30s}\n  standby: {mode: gated, min: 1, max: 2}\n",
-            "7:19 spec.standby.mode: gated — serving: this rule keeps its spare pods in service",
-            id="spare pods serve",
+            "  policy: {type: predictive}\n  standby: {mode: gated, min: 1, max: 2, price: 0.3}\n",
+            None,
+            id="spare pods may stand by",
+        ),
+        pytest.param(
+            "  policy: {type: predictive, tick: 1s}\n  standby: {mode: gated, min: 1, max: 2}\n"
+            "  signals: {prometheus: {scrapeInterval: 5s}}\n",
+            None,
+            id="with pods that stand by a tick may be shorter than the scrapes are apart",
         ),
         pytest.param(
             "  policy: {type: predictive, firstPrice: 30s, mostPrice: 20s}\n",
@@ -64,6 +70,14 @@ def test_the_shipped_policies_steer_to_their_workloads_objective(name):
     assert policy.settings.price.budget == pytest.approx(0.01)
     assert policy.settings.workload.name == name.removeprefix("predictive-")
     assert (rails.min_replicas, rails.max_replicas) == (1, 60)
+
+
+def test_the_shipped_reserve_is_read_as_it_stands():
+    policy, rails = build(find_policy("holiday-push"))
+    settings = policy.settings
+    assert (settings.reserve.least, settings.reserve.most, settings.reserve.serving) == (6, 10, 2)
+    assert (settings.tick_s, settings.interval_s) == (1.0, 5.0)
+    assert (rails.min_replicas, rails.max_replicas) == (8, 12)
 
 
 def test_a_stated_price_is_not_searched_for(tmp_path):

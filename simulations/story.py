@@ -1,0 +1,195 @@
+"""The story that standby pods exist for: `python -m simulations.story`.
+
+Two requests a second become 35 at once and stay for five minutes; a request that has waited 30 s leaves. The shipped
+policy `holiday-push` is replayed beside itself with fewer pods in reserve, and with pods in reserve that serve, at
+several phases of the scrapes, with both routings. Prints the table of docs/standby.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+
+from autoscaler.loop import Target
+from autoscaler.model import History, InvalidInput, Routing
+from autoscaler.policies.build import build
+from autoscaler.spec import LoadedPolicy, find_policy
+from autoscaler.spec.policy import GatedStandby, ServingStandby
+from autoscaler.spec.workload import Replicas
+from simulations.draw import draw
+from simulations.run import Record, play
+from simulations.score import Run, phases, score
+from simulations.traffic.trace import Trace
+from simulations.world import Conditions, World
+
+Floats = npt.NDArray[np.float64]
+
+CALM_RPS, PUSH_RPS = 2.0, 35.0
+JUMP_S, PUSH_S, AFTER_S = 300.0, 300.0, 120.0
+ENOUGH = 8
+"""Pods that carry the push within the objective: it keeps 6.3 busy."""
+IN_RESERVE = (0, 4, 6)
+SCRAPE_S = 5.0
+PHASES_S = tuple(np.arange(0.25, SCRAPE_S, 0.5).tolist())
+"""How long after a scrape the jump comes."""
+TICK_AFTER_S = 0.7
+"""The first tick is so long after a scrape."""
+WELL_S = 10
+"""It is well again when the 99 % quantile of so many seconds of arrival in a row is within the objective."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One policy of the table."""
+
+    name: str
+    policy: LoadedPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of one jump; times are seconds since it, inf where it did not come."""
+
+    lost: int
+    late_ratio: float
+    """Of the requests that arrived during the push: answered late, or lost."""
+    first_serves_s: float
+    enough_serve_s: float
+    well_again_s: float
+    """Second of arrival from which on requests are within the objective again."""
+    pod_s: float
+
+
+def variants(shipped: LoadedPolicy) -> list[Variant]:
+    """The shipped policy, and what it is compared with.
+
+    Raises:
+        InvalidInput: its spare pods serve.
+    """
+    standby = shipped.spec.standby
+    if not isinstance(standby, GatedStandby):
+        raise InvalidInput(f"{shipped.name}: spec.standby.mode: serving — gated, to be compared with it")
+    least = shipped.spec.replicas.min if shipped.spec.replicas else 1
+    made = []
+    for pods in IN_RESERVE:
+        gated = standby.model_copy(update={"min": pods})
+        made.append(Variant(f"gated {pods}", _with(shipped, gated, least - standby.min + pods)))
+    for pods in IN_RESERVE:
+        serving = ServingStandby(mode="serving")
+        made.append(Variant(f"serving {pods}", _with(shipped, serving, least - standby.min + pods)))
+    return made
+
+
+def _with(policy: LoadedPolicy, standby: GatedStandby | ServingStandby, least: int) -> LoadedPolicy:
+    bounds = policy.spec.replicas
+    replicas = Replicas(min=least, max=bounds.max if bounds else least)
+    spec = policy.spec.model_copy(update={"standby": standby, "replicas": replicas})
+    return replace(policy, file=policy.file.model_copy(update={"spec": spec}))
+
+
+def push(seed: int) -> Trace:
+    """The traffic: Poisson arrivals, second by second."""
+    seconds = np.arange(JUMP_S + PUSH_S + AFTER_S)
+    pushed = (seconds >= JUMP_S) & (seconds < JUMP_S + PUSH_S)
+    counts = np.random.default_rng(seed).poisson(np.where(pushed, PUSH_RPS, CALM_RPS))
+    return Trace("push", 1.0, counts.astype(np.float64))
+
+
+def tell(policy: LoadedPolicy, routing: Routing, seed: int, phase_s: float) -> Told:
+    """Replay one jump, which comes `phase_s` after a scrape."""
+    trace, served = push(seed), replace(policy.serving(None), routing=routing)
+    first_scrape_s = (JUMP_S - phase_s) % SCRAPE_S
+    conditions = Conditions(
+        scrape_s=SCRAPE_S, scrape_phase_s=first_scrape_s, first_tick_s=first_scrape_s + TICK_AFTER_S
+    )
+    traffic = draw(trace, served, seed)
+    world = World(trace.name, traffic, served, seed, conditions)
+    rule, rails = build(policy, served, History(1.0, np.zeros(0, np.int64), 0.0))
+    play(world, Target(policy.name, rule, rails), Record(0.0), traffic.duration_s)
+    runs = world.engine
+    run = Run(traffic, runs.finish_s, runs.pod_log(), runs.queued_at_step, world.step_s)
+    return _told(run, served.objective_s, score(run, served, conditions.batching, conditions.warm_up_s).pod_s)
+
+
+def _told(run: Run, objective_s: float, pod_s: float) -> Told:
+    arrival_s = run.traffic.arrival_s
+    pushed = (arrival_s >= JUMP_S) & (arrival_s < JUMP_S + PUSH_S)
+    latency_s = (run.finish_s - arrival_s)[pushed]
+    begins, ends = phases(run.pods, run.traffic.duration_s).serving
+    return Told(
+        lost=int(np.isinf(run.finish_s).sum()),
+        late_ratio=float((latency_s > objective_s).mean()),
+        first_serves_s=_first_s(begins, ends, int(_serving(begins, ends, JUMP_S)) + 1),
+        enough_serve_s=_first_s(begins, ends, ENOUGH),
+        well_again_s=_well_again_s(arrival_s[pushed] - JUMP_S, latency_s, objective_s),
+        pod_s=pod_s,
+    )
+
+
+def _serving(begins: Floats, ends: Floats, at_s: float) -> float:
+    return float((begins <= at_s).sum() - (ends <= at_s).sum())
+
+
+def _first_s(begins: Floats, ends: Floats, pods: int) -> float:
+    """Since the jump, when at least so many serve."""
+    if _serving(begins, ends, JUMP_S) >= pods:
+        return 0.0
+    moments = np.sort(begins[(begins > JUMP_S) & (begins < JUMP_S + PUSH_S)])
+    return next((float(at_s - JUMP_S) for at_s in moments if _serving(begins, ends, at_s) >= pods), float("inf"))
+
+
+def _well_again_s(since_s: Floats, latency_s: Floats, objective_s: float) -> float:
+    """The first second of arrival from which on ten in a row have their 99 % quantile within the objective."""
+    seconds = [latency_s[(since_s >= at) & (since_s < at + 1)] for at in range(int(PUSH_S))]
+    well = [len(each) == 0 or np.quantile(each, 0.99, method="lower") <= objective_s for each in seconds]
+    runs = (at for at in range(len(well) - WELL_S + 1) if all(well[at : at + WELL_S]))
+    return float(next(runs, np.inf))
+
+
+def table(policy: LoadedPolicy, seeds: Sequence[int]) -> str:
+    """Every variant with both routings; medians over phases and seeds, of times the worst too."""
+    heads = ["standby", "routing", "lost at most", "late", "first more serves", "8 serve", "well again", "pod-seconds"]
+    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    for routing in (Routing.SHARED_QUEUE, Routing.LEAST_OUTSTANDING):
+        for variant in variants(policy):
+            told = [tell(variant.policy, routing, seed, phase_s) for seed in seeds for phase_s in PHASES_S]
+            lines.append(f"| {variant.name} | {routing.value} | {_row(told)} |")
+    return "\n".join(lines)
+
+
+def _row(told: Sequence[Told]) -> str:
+    enough, well = [each.enough_serve_s for each in told], [each.well_again_s for each in told]
+    return " | ".join(
+        [
+            str(max(each.lost for each in told)),
+            f"{median(each.late_ratio for each in told):.1%}",
+            f"{median(each.first_serves_s for each in told):.1f} s",
+            f"{median(enough):.1f} s (worst {max(enough):.1f} s)",
+            f"{median(well):.0f} s (worst {max(well):.0f} s)",
+            f"{median(each.pod_s for each in told):.0f}",
+        ]
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m simulations.story", description=__doc__)
+    parser.add_argument("--policy", default="holiday-push", help="a shipped policy, or the path of one")
+    parser.add_argument("--seeds", type=int, default=3)
+    asked = parser.parse_args(arguments)
+    try:
+        print(table(find_policy(asked.policy), range(1, asked.seeds + 1)))
+    except InvalidInput as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
