@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from autoscaler.decide import decide
@@ -90,4 +90,4 @@ def tick(target: Target, ports: Ports, state: State, *, paused: bool = False) ->
     ports.journal.append(Tick(target.name, seen, decision, outcomes))
 
     seen_until_s = signals.scrapes[-1].at_s if signals.scrapes else state.seen_until_s
-    return replace(state, memory=memory, seen_until_s=seen_until_s)
+    return State(memory, seen_until_s)

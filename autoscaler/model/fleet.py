@@ -70,11 +70,11 @@ class Fleet:
 
     def of(self, phase: Phase) -> tuple[Pod, ...]:
         """Pods in one phase, in the fleet's order."""
-        return tuple(pod for pod in self.pods if pod.phase is phase)
+        return tuple([pod for pod in self.pods if pod.phase is phase])
 
     def count(self, phase: Phase) -> int:
         """Number of pods in one phase."""
-        return sum(pod.phase is phase for pod in self.pods)
+        return [pod.phase for pod in self.pods].count(phase)
 
     @property
     def standing_by(self) -> int:
