@@ -9,7 +9,6 @@ under `$XDG_CACHE_HOME`; a second run goes on from there.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import re
 import tempfile
@@ -22,26 +21,15 @@ import orjson
 
 from autoscaler.loop import Target
 from autoscaler.model import Rails, Workload
-from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaPolicy, HpaSettings
-from autoscaler.policies.hpa.settings import (
-    Behavior,
-    Limit,
-    LimitKind,
-    MetricKind,
-    MetricSpec,
-    Rules,
-    Select,
-    TargetKind,
-)
+from autoscaler.policies.hpa.settings import MetricKind, MetricSpec, TargetKind
 from autoscaler.policies.keda import KedaPolicy, KedaSettings
 from autoscaler.policies.keda.settings import PrometheusTrigger
-from autoscaler.policies.kpa import KpaPolicy, KpaSettings
-from autoscaler.policies.kpa.settings import Metric
 from autoscaler.policies.policy import AnyPolicy
-from autoscaler.policies.windows import Signal, Windowed
+from autoscaler.policies.windows import Windowed
 from autoscaler.spec import find_workload
-from simulations import clairvoyant
+from simulations import clairvoyant, trials
+from simulations.peers import Family, Fixed, Hpa, Kpa, Setting, windowed
 from simulations.run import Case, run
 from simulations.traffic import find
 
@@ -53,7 +41,6 @@ COST_BAND = 0.03
 MISSED_BAND = (0.003, 0.20)
 """Points, or share of the published value, whichever is larger."""
 REFERENCE_BAND = 0.01
-UNLIMITED = 1_000_000_000
 EXCEPTED = "azure_llm_code_2023"
 """No plan keeps the objective there."""
 
@@ -111,97 +98,53 @@ def published(text: str) -> list[Published]:
 
 # ---------------------------------------------------------------- policies from printed settings
 
-CODE = (
-    "autoscaler/*.py",
-    "autoscaler/model/*.py",
-    "autoscaler/policies/*.py",
-    "autoscaler/policies/[hk]*/*.py",
-    "simulations/[cdfrsw]*.py",
-    "simulations/engine/*.py",
-)
-SIGNALS = {
-    "rate": Signal.RATE,
-    "busy": Signal.BUSY,
-    "concurrency": Signal.CONCURRENCY,
-    "queue": Signal.QUEUE,
-}
-
-
-def reading(metric: str, window_s: float, workload: Workload) -> Windowed:
-    """Rates are read as busy pods."""
-    factor = workload.service_mean_s if metric == "rate" else 1.0
-    return Windowed(SIGNALS[metric], window_s, factor)
+CODE = (*trials.CODE, "simulations/clairvoyant.py", "simulations/foresight.py")
 
 
 def policy_of(case: Published, workload: Workload) -> AnyPolicy:
     match case.contender:
         case "HPA default":
-            return hpa(reading("busy", 60.0, workload), MetricKind.PODS, 0.7)
+            metric = MetricSpec(MetricKind.PODS, "load", TargetKind.AVERAGE_VALUE, 700)
+            return HpaPolicy(HpaSettings(MOST_PODS, 1, (metric,), None), {"load": windowed("busy", 60.0, workload)})
         case "KEDA default":
-            return keda(reading("rate", 120.0, workload), 0.7)
+            return keda(windowed("rate", 120.0, workload), 0.7)
         case "KEDA queue 5":
-            return keda(reading("queue", 0.0, workload), 5.0)
+            return keda(windowed("queue", 0.0, workload), 5.0)
         case "KPA default":
-            return KpaPolicy(kpa(Metric.CONCURRENCY, 0.7, 60.0, 10.0, 200.0, 0.0, 1))
+            return Kpa(0.7, "concurrency").policy(workload)
+    return setting_of(case).policy(workload)
+
+
+def keda(reading: Windowed, target: float) -> KedaPolicy:
+    """As shipped: without `behavior`."""
+    settings = KedaSettings((PrometheusTrigger("load", target),), min_replicas=1, max_replicas=MOST_PODS)
+    return KedaPolicy(settings, {"load": reading})
+
+
+def setting_of(case: Published) -> Setting:
     values = dict(entry.rsplit(" ", 1) for entry in case.setting.split(", "))
     if case.contender == "static winner":
-        return FixedPolicy(int(values["replicas"]))
-    target, least = float(values["target"]), int(values["min"])
+        return Fixed(int(values["replicas"]))
+    target, metric, least = float(values["target"]), values["metric"], int(values["min"])
     if case.contender == "kpa winner":
-        metric = Metric.RPS if values["metric"] == "rate" else Metric.CONCURRENCY
-        settings = kpa(
-            metric,
+        return Kpa(
             target,
-            float(values["stable_window"]),
-            float(values["panic_percent"]),
-            float(values["panic_threshold"]),
-            float(values["scale_down_delay"]),
-            least,
+            metric,
+            stable_s=float(values["stable_window"]),
+            panic_percent=float(values["panic_percent"]),
+            panic_threshold=float(values["panic_threshold"]),
+            delay_s=float(values["scale_down_delay"]),
+            least=least,
         )
-        return KpaPolicy(settings, workload.service_mean_s if metric is Metric.RPS else 1.0)
-    windowed = reading(values["metric"], float(values["window"]), workload)
-    behavior = behavior_of(values["up"], float(values["stabilization_down"]))
-    if case.contender == "keda winner":
-        return keda(windowed, target, least, behavior)
-    kind = MetricKind.PODS if values["mode"] == "pods" else MetricKind.EXTERNAL
-    return hpa(windowed, kind, target, least, behavior)
-
-
-def behavior_of(up: str, stabilization_s: float) -> Behavior:
-    down = Rules(int(stabilization_s), Select.MAX, (Limit(LimitKind.PERCENT, 100, 15),))
-    if up == "default":
-        return Behavior(down=down)
-    limits = (Limit(LimitKind.PODS, UNLIMITED, 15), Limit(LimitKind.PERCENT, UNLIMITED, 15))
-    return Behavior(Rules(0, Select.MAX, limits), down)
-
-
-def hpa(
-    windowed: Windowed, kind: MetricKind, target: float, least: int = 1, behavior: Behavior | None = None
-) -> HpaPolicy:
-    metric = MetricSpec(kind, "load", TargetKind.AVERAGE_VALUE, round(1000 * target))
-    settings = HpaSettings(MOST_PODS, least, (metric,), behavior)
-    return HpaPolicy(settings, {"load": windowed})
-
-
-def keda(windowed: Windowed, target: float, least: int = 1, behavior: Behavior | None = None) -> KedaPolicy:
-    trigger = PrometheusTrigger("load", target)
-    settings = KedaSettings((trigger,), min_replicas=least, max_replicas=MOST_PODS, behavior=behavior)
-    return KedaPolicy(settings, {"load": windowed})
-
-
-def kpa(
-    metric: Metric, target: float, stable_s: float, percent: float, threshold: float, delay_s: float, least: int
-) -> KpaSettings:
-    return KpaSettings(
-        metric=metric,
-        total=1.0,
-        target=target,
-        stable_window_s=stable_s,
-        panic_window_s=max(5.0, stable_s * percent / 100),
-        panic_threshold=threshold / 100,
-        scale_down_delay_s=delay_s,
-        min_scale=least,
-        max_scale=MOST_PODS,
+    return Hpa(
+        target,
+        metric,
+        window_s=float(values["window"]),
+        stabilization_s=int(float(values["stabilization_down"])),
+        growth=values["up"],
+        least=least,
+        mode=values.get("mode", "external"),
+        family=Family.KEDA if case.contender == "keda winner" else Family.HPA,
     )
 
 
@@ -219,18 +162,9 @@ def replay(case: Published) -> Replayed:
     return Replayed(case.key, figures.pod_hours, figures.missed_ratio)
 
 
-def code_version() -> str:
-    """Hash of the code that these replays run."""
-    digest = hashlib.sha256()
-    for pattern in CODE:
-        for file in sorted(Path(__file__).parents[1].glob(pattern)):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
 def replay_all(cases: list[Published], jobs: int) -> dict[str, Replayed]:
     KEPT.parent.mkdir(parents=True, exist_ok=True)
-    version = code_version()
+    version = trials.code_digest(CODE)
     done = {}
     if KEPT.exists():
         lines = map(orjson.loads, KEPT.read_bytes().splitlines())

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
 
@@ -22,6 +22,7 @@ from simulations.store import Store, code_version
 DASK_TIMEOUT_S = 10
 
 Job = Replay | Reference
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,24 @@ def finish(jobs: Iterable[Job], store: Store, workers: Workers) -> Generator[tup
     yield stored, len(wanted)
     if not missing:
         return
+    with closing(spread(_run, missing.items(), workers)) as results:
+        for done, (key, result) in enumerate(results, stored + 1):
+            store.save(key, result)
+            yield done, len(wanted)
+
+
+def spread(call: Callable[..., Item], tasks: Iterable[tuple[Any, ...]], workers: Workers) -> Generator[Item]:
+    """Call a function with each tuple of arguments, and yield what it returns as soon as it is there.
+
+    Raises:
+        Unreachable: no dask scheduler answers at that address.
+        KeyboardInterrupt: no process is left behind.
+    """
     with _pool(workers) as pool:
         with _left_alone_by_ctrl_c():
-            results = pool(delayed(_run)(key, job) for key, job in missing.items())
+            results = pool(delayed(call)(*task) for task in tasks)
         try:
-            for done, (key, result) in enumerate(results, stored + 1):
-                store.save(key, result)
-                yield done, len(wanted)
+            yield from results
         except BaseException:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that not all was computed is known
