@@ -26,7 +26,9 @@ DAY_S = 86400.0
 MEANS_S = (5.0, 10.0, 30.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, DAY_S)
 PEAKS_S = (60.0, 300.0, 900.0, 3600.0, 21600.0, DAY_S)
 LOWS_S = (60.0, 300.0, 1800.0)
-PERIODS_S = (60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, DAY_S, 7 * DAY_S)
+FAR_S = (DAY_S, 7 * DAY_S)
+"""Periods that people keep by their clocks."""
+PERIODS_S = (60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, *FAR_S)
 CLOCKS_S = np.array([60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, DAY_S])
 LONGEST_SILENCE_S = 1e6
 
@@ -38,6 +40,8 @@ class Extreme:
     end: int
     span: int
     kind: np.ufunc
+    far: int = 0
+    """Counted from the row (0), or from its local time of day one of `FAR_S` before (1, 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Layout:
         before_first, before_end: spans just before the same time one period earlier; shape (long periods,).
         then: which of the means is compared with each of them; shape (long periods,).
         extremes: peaks and lows.
+        far, before_far: what each span is counted from, as in `Extreme`; shapes (means,), (long periods,).
     """
 
     interval_s: float
@@ -59,12 +64,15 @@ class Layout:
     before_end: Rows
     then: Rows
     extremes: tuple[Extreme, ...]
+    far: Rows
+    before_far: Rows
 
 
 def layout(series: LoadSeries, lead: int, extra_periods_s: tuple[float, ...] = ()) -> Layout:
     """The features that a history of this length supports, for a typical lead time in intervals.
 
-    What came one period earlier is taken at the time when a pod ordered now would begin to serve.
+    What came one period earlier is taken at the time when a pod ordered now would begin to serve; a day or a week
+    earlier by the local clock, which summer time may have moved since.
     """
     known_s = len(series) * series.interval_s
 
@@ -75,17 +83,22 @@ def layout(series: LoadSeries, lead: int, extra_periods_s: tuple[float, ...] = (
     extremes = [Extreme(0, intervals(span), np.maximum) for span in PEAKS_S]
     extremes += [Extreme(0, intervals(span), np.minimum) for span in LOWS_S]
     before, then = [], []
+    far, before_far = [0] * len(means), []
     for period_s in (*PERIODS_S, *extra_periods_s):
         if known_s < period_s + 60.0 or period_s <= series.interval_s:
             continue
         start = lead - intervals(period_s)
         then_end = start + 4
+        origin = FAR_S.index(period_s) + 1 if period_s in FAR_S else 0
+        far.append(origin)
         means.append((min(start, 0), min(then_end, 0)))
         if period_s >= 300:
             reach = intervals(30.0 if period_s < DAY_S else 300.0)
-            extremes.append(Extreme(min(then_end + reach + 1, 0), 2 * reach + 1, np.maximum))
+            extremes.append(Extreme(min(then_end + reach + 1, 0), 2 * reach + 1, np.maximum, origin))
         if period_s >= 3600:
             then.append(len(means) - 1)
+            far.append(origin)
+            before_far.append(origin)
             before.append((-intervals(period_s) - intervals(60.0), -intervals(period_s)))
             means.append((min(start, 0), min(start + intervals(600.0), 0)))
     spans, earlier = np.array(means), np.array(before, dtype=np.intp).reshape(-1, 2)
@@ -97,6 +110,8 @@ def layout(series: LoadSeries, lead: int, extra_periods_s: tuple[float, ...] = (
         earlier[:, 1],
         np.array(then, dtype=np.intp),
         tuple(extremes),
+        np.array(far, dtype=np.intp),
+        np.array(before_far, dtype=np.intp),
     )
 
 
@@ -176,10 +191,16 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
     """
     here = rows[:, None]
     level = past.level[:, None]
-    means = log_ratio(past.mean(here + plan.first, np.minimum(here + plan.end, here)), level)
-    before = log_ratio(past.mean(here + plan.before_first, here + plan.before_end), level)
-    extremes = np.column_stack([extreme(past.series.short, rows, each) for each in plan.extremes])
-    now_s = local_s(past.series.start_s + rows * plan.interval_s)[:, None]
+    clock_s = past.series.start_s + rows * plan.interval_s
+    then_s = clock_s[:, None] - np.array([0.0, *FAR_S])
+    offset_s = (local_s(then_s.ravel()) - then_s.ravel()).reshape(then_s.shape)
+    # Where spans are counted from: the row, and the rows a day and a week after the same local time before.
+    origins = here + np.round((offset_s[:, :1] - offset_s) / plan.interval_s).astype(np.intp)
+    from_there, from_before = origins[:, plan.far], origins[:, plan.before_far]
+    means = log_ratio(past.mean(from_there + plan.first, np.minimum(from_there + plan.end, here)), level)
+    before = log_ratio(past.mean(from_before + plan.before_first, from_before + plan.before_end), level)
+    extremes = np.column_stack([extreme(past.series.short, origins[:, each.far], each) for each in plan.extremes])
+    now_s = clock_s[:, None] + offset_s[:, :1]
     return np.hstack(
         [
             means,

@@ -1,5 +1,6 @@
 """The words of this project. No logic, no I/O."""
 
+from autoscaler.model.calendar import Event, Moment
 from autoscaler.model.decision import (
     Action,
     Decision,
@@ -36,6 +37,7 @@ __all__ = [
     "ColdStart",
     "Decision",
     "Drain",
+    "Event",
     "Fit",
     "Fitted",
     "Fleet",
@@ -45,6 +47,7 @@ __all__ = [
     "Missing",
     "MissingExtra",
     "Mode",
+    "Moment",
     "Observation",
     "Outcome",
     "Phase",

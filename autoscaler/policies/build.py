@@ -166,6 +166,7 @@ def _predictive(policy: LoadedPolicy, rule: PredictiveRule, served: Workload) ->
         tick_s=rule.tick_s if isinstance(standby, GatedStandby) else interval_s,
         interval_s=interval_s,
         time_zone=ZoneInfo(policy.spec.clock.time_zone),
+        calendar=tuple(event.to_event() for event in rule.calendar),
         priors=load_priors(policy.prior) if policy.prior else None,
         reserve=_reserve(standby, served) if isinstance(standby, GatedStandby) else None,
     )

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from autoscaler.spec.base import Model
-from autoscaler.spec.values import Duration, PositiveReal
+from autoscaler.model import Event
+from autoscaler.spec.base import Model, Text
+from autoscaler.spec.values import Duration, LocalMoment, PositiveReal, Real, within
+
+
+class AnnouncedEvent(Model):
+    """Load that is known to come. It only adds: between its times no load below it is expected."""
+
+    name: Text
+    """Stands in the reasons."""
+    begin: LocalMoment = Field(alias="from")
+    """When it begins, by the clock of `clock.timeZone`: once, every week, or every day."""
+    end: LocalMoment = Field(alias="to")
+    """When it ends, written in the same way; of a recurring event, the next such time."""
+    requests_per_second: PositiveReal | None = None
+    """Requests that will come; this or `factor`."""
+    factor: Annotated[Real, within(above=1)] | None = None
+    """How many times the load of the ten minutes before it; this or `requestsPerSecond`."""
+
+    def to_event(self) -> Event:
+        """As a policy knows it."""
+        return Event(self.name, self.begin, self.end, self.requests_per_second, self.factor)
 
 
 class PredictiveRule(Model):
@@ -29,6 +49,8 @@ class PredictiveRule(Model):
     """With `auto`: measured misses over replayed ones, while none was measured."""
     drain_within_s: Duration = Field(default=3.0, alias="drainWithin")
     """Requests that wait shall be gone this soon: more pods are ordered for them."""
+    calendar: tuple[AnnouncedEvent, ...] = Field(default=(), max_length=100)
+    """What is known to come: pushes, campaigns, the Monday morning. Pods for it are ordered a cold start ahead."""
     prior: str = Field(default="shipped", min_length=1, examples=["none", "./services.npz"])
     """A forecast learned over other services, mixed in as far as it proves itself while this one's own history is under
     four days: `shipped`, `none`, or the path, relative to this file, of one made by `python -m simulations.prior`."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from autoscaler.spec.document import Route, Value, shown
-from autoscaler.spec.values import format_duration, parse_duration
+from autoscaler.spec.values import format_duration, format_moment, parse_duration, parse_moment
 
 PEERS = ("hpa", "keda", "kpa")
 
@@ -96,6 +96,7 @@ def policy_clashes(file: Plain) -> Iterator[Clash]:
         _idle_below_minimum,
         _zero_where_allowed,
         _predictive_prices,
+        _events_whole,
         _metrics_read_somehow,
         _windows_over_scrapes,
         _one_server,
@@ -196,6 +197,24 @@ def _predictive_prices(file: Plain, at: Route) -> Iterator[Clash]:
     gated = file.at(*at, "standby", "mode") == "gated"
     if tick is not None and scrape is not None and tick < scrape and not gated:
         yield Clash((*rule, "tick"), f"{format_duration(tick)} — at least scrapeInterval, {format_duration(scrape)}")
+
+
+def _events_whole(file: Plain, at: Route) -> Iterator[Clash]:
+    calendar = (*at, "policy", "calendar")
+    for index in range(file.length(*calendar)):
+        event = (*calendar, index)
+        loads = [key for key in ("requestsPerSecond", "factor") if file.at(*event, key) is not None]
+        if len(loads) != 1:
+            found = " and ".join(loads) or "no load"
+            yield Clash((*event, "name"), f"{shown(file.at(*event, 'name'))} has {found} — requestsPerSecond or factor")
+        try:
+            begin, end = (parse_moment(file.at(*event, key)) for key in ("from", "to"))
+        except ValueError:
+            continue
+        if (begin.day is None, begin.weekday is None) != (end.day is None, end.weekday is None):
+            yield Clash((*event, "to"), f"{format_moment(end)} — written as from is, {format_moment(begin)}")
+        elif begin.day is not None and end.day is not None and (end.day, end.at) <= (begin.day, begin.at):
+            yield Clash((*event, "to"), f"{format_moment(end)} — after from, {format_moment(begin)}")
 
 
 def _metrics_read_somehow(file: Plain, at: Route) -> Iterator[Clash]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import date, time
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated
@@ -15,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import BeforeValidator, Field, PlainSerializer, Strict, WithJsonSchema
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
+
+from autoscaler.model import Moment
 
 _UNITS_S = {"d": Decimal(86_400), "h": Decimal(3_600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}
 _AMOUNT = r"(\d{1,12}(?:\.\d{1,12})?)"
@@ -149,6 +152,40 @@ def _zone(raw: object) -> str:
         raise ValueError(f"a time zone of the IANA database, such as UTC or Europe/Zurich{hint}") from None
 
 
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MOMENT_PATTERN = r"(?:(\d{4}-\d\d-\d\d)T|(Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?(\d\d:\d\d)"
+_MOMENT = re.compile(MOMENT_PATTERN, re.ASCII)
+MOMENT_ALLOWED = 'a local time in quotes: once "2026-12-24T18:00", every week "Mon 09:00", every day "09:00"'
+
+
+def parse_moment(raw: object) -> Moment:
+    """The local time of `2026-12-24T18:00`, `Mon 09:00` or `09:00`.
+
+    Raises:
+        ValueError: it is no such time.
+    """
+    form = _MOMENT.fullmatch(raw) if isinstance(raw, str) else None
+    if form is None:
+        raise ValueError(MOMENT_ALLOWED)
+    day, weekday, at = form.groups()
+    try:
+        return Moment(
+            at=time.fromisoformat(at),
+            weekday=WEEKDAYS.index(weekday) if weekday else None,
+            day=date.fromisoformat(day) if day else None,
+        )
+    except ValueError:
+        raise ValueError(MOMENT_ALLOWED) from None
+
+
+def format_moment(moment: Moment) -> str:
+    """The notation that parses to it."""
+    at = f"{moment.at:%H:%M}"
+    if moment.day is not None:
+        return f"{moment.day.isoformat()}T{at}"
+    return at if moment.weekday is None else f"{WEEKDAYS[moment.weekday]} {at}"
+
+
 def _positive_duration(raw: object) -> float:
     seconds = parse_duration(raw)
     if seconds <= 0:
@@ -188,6 +225,13 @@ Quantity = Annotated[str, BeforeValidator(_above_zero), _quantity_schema]
 """A Kubernetes quantity above 0, kept as it is written."""
 QuantityOrZero = Annotated[str, BeforeValidator(_not_negative), _quantity_schema]
 """A Kubernetes quantity of at least 0, kept as it is written."""
+LocalMoment = Annotated[
+    Moment,
+    BeforeValidator(parse_moment),
+    PlainSerializer(format_moment, return_type=str),
+    _schema("local time", "string", MOMENT_PATTERN, "2026-12-24T18:00", "Mon 09:00", "09:00"),
+]
+"""A local time: of one date, of one day of every week, or of every day."""
 TimeZone = Annotated[str, BeforeValidator(_zone), _schema("time zone", "string", None, "Europe/Zurich")]
 """A name of the IANA database."""
 Count = Annotated[int, Strict()]

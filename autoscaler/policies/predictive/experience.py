@@ -17,6 +17,7 @@ from autoscaler.forecast.gaps import expected
 from autoscaler.forecast.mixture import GONE_S
 from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import KEPT_S
+from autoscaler.policies.predictive.calendar import announced, raised
 from autoscaler.policies.predictive.demand import Interval
 from autoscaler.policies.predictive.learn import spans
 from autoscaler.policies.predictive.memory import Memory, Model, Traffic
@@ -172,7 +173,23 @@ def forecast(memory: Memory, settings: Settings, own: Laws | None = None) -> Law
         mix = partial(borrowing.forecast, present, memory.demand.dispersion, used, _age_s(memory))
         used = trust.attempt(mix) or used
     trust.noted(float(present.level[0]), used[0], own[0], residual[0])
-    return used
+    return _with_calendar(memory, settings, used) if settings.calendar else used
+
+
+def _with_calendar(memory: Memory, settings: Settings, laws: Laws) -> Laws:
+    """No less than what is announced for the windows."""
+    traffic, windows, scale = memory.traffic, memory.windows, slots_per_request(memory)
+    level = traffic.level.value
+    coming = [
+        announced(settings.calendar, traffic.series, level, window, settings.time_zone)
+        for window in (windows.order, (0, windows.hold))
+    ]
+    memory.announced = coming[1]
+    order, hold = (
+        raised(law, level * scale, event.load * scale) if event.load else law
+        for law, event in zip(laws, coming, strict=True)
+    )
+    return order, hold
 
 
 def _own_forecast(model: Model, present: Past, settings: Settings) -> Laws:
@@ -223,7 +240,8 @@ def wants(memory: Memory, settings: Settings, laws: tuple[Floats, Floats], price
         prices = prices / settings.reserve.price
     now = memory.traffic.level.value * slots_per_request(memory)
     tables, mean_s = capacity(memory, settings), memory.demand.law.mean_s
-    most = min(SURPRISE * max(memory.traffic.largest * slots_per_request(memory), 1.0), tables.carried)
+    largest = max(SURPRISE * memory.traffic.largest, memory.announced.load) * slots_per_request(memory)
+    most = min(max(largest, SURPRISE), tables.carried)
     order, hold = (want(expected_misses_rps(law, now, most, tables, mean_s), prices, settings.bounds) for law in laws)
     return order, np.maximum(order, hold)
 

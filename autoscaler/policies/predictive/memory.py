@@ -19,6 +19,7 @@ from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import LoadSeries
 from autoscaler.model import Proposal
 from autoscaler.policies.predictive.borrowing import Borrowing
+from autoscaler.policies.predictive.calendar import Announced
 from autoscaler.policies.predictive.demand import Demand
 from autoscaler.policies.predictive.shadows import Shadows
 from autoscaler.policies.predictive.standby import Gate
@@ -124,6 +125,8 @@ class Memory:
     steering: Steering
     trust: Trust
     target: int
+    announced: Announced = field(default_factory=Announced)
+    """What the calendar says of the hold window, in requests an interval."""
     falling: int = 0
     model: Model | None = None
     borrowing: Borrowing | None = None

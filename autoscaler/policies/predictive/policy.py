@@ -226,7 +226,7 @@ class PredictivePolicy:
         why = f"worth their cost when a pod ordered now would serve, at {memory.steering.price:.2f} pod-s a miss"
         steps = [
             Step("present", now, 0, "busy at the present load; a rule without foresight would start from here"),
-            Step("order", order, 0, why + self._borrowed(memory) + memory.trust.said()),
+            Step("order", order, 0, why + self._borrowed(memory) + memory.trust.said() + memory.announced.said),
         ]
         backlog = self._backlog(memory, seen.fleet.count(Phase.SERVING))
         if backlog > order:
@@ -305,6 +305,7 @@ class PredictivePolicy:
             "dispersion": memory.demand.dispersion,
             "service_mean_s": memory.demand.law.mean_s,
             "borrowed": memory.borrowing.weight if memory.borrowing else 0.0,
+            "announced": memory.announced.load * slots_per_request(memory),
             "forecast_replaced": float(memory.trust.left or bool(memory.trust.failure)),
             **memory.trust.calibration.figures(),
         }

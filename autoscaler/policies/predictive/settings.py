@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from autoscaler.forecast.priorfile import Priors
-from autoscaler.model import Workload
+from autoscaler.model import Event, Workload
 from autoscaler.policies.predictive.price import Backlog, Bounds
 from autoscaler.policies.predictive.standby import Reserve
 from autoscaler.policies.predictive.steering import PriceRule
@@ -31,6 +32,8 @@ class Settings:
     """Length of the intervals that load is counted in; not below the scrape interval."""
     time_zone: tzinfo = UTC
     """Of the service's users, for the time of day."""
+    calendar: tuple[Event, ...] = ()
+    """Load that is announced, in times of the zone."""
     seed: int = 0
     priors: Priors | None = None
     """What other services taught; None: the own history alone."""
@@ -40,9 +43,12 @@ class Settings:
     def local_s(self, clock_s: Floats) -> Floats:
         """Local time in seconds; the zone's offset is looked up once an hour. Elementwise."""
         hours, where = np.unique(clock_s // 3600, return_inverse=True)
-        offsets = [self._offset_s(float(hour) * 3600) for hour in hours]
+        offsets = [_offset_s(self.time_zone, hour) for hour in hours.tolist()]
         return np.asarray(clock_s + np.array(offsets)[where])
 
-    def _offset_s(self, clock_s: float) -> float:
-        offset = datetime.fromtimestamp(clock_s, self.time_zone).utcoffset()
-        return offset.total_seconds() if offset else 0.0
+
+@lru_cache(maxsize=4096)
+def _offset_s(time_zone: tzinfo, hour: float) -> float:
+    """What the zone's clocks are ahead of UTC in an hour since the epoch."""
+    offset = datetime.fromtimestamp(3600 * hour, time_zone).utcoffset()
+    return offset.total_seconds() if offset else 0.0

@@ -1,12 +1,18 @@
 """Features: nothing ahead is seen, and a refit sees what a tick sees."""
 
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoscaler.forecast.bins import log_ratio
 from autoscaler.forecast.features import DAY_S, LEVEL_S, Past, averages, features, is_high, layout, past
 from autoscaler.forecast.series import LoadSeries
+from autoscaler.model import ColdStart, Workload
+from autoscaler.policies.predictive import Backlog, Bounds, PriceRule, Settings
 
 SCALE = 0.036
 
@@ -83,3 +89,59 @@ def test_a_period_is_used_once_the_history_holds_it(hours, longest_s):
 
 def test_averages_begin_without_bias():
     assert averages(np.array([4.0, 4.0, 4.0]), 5.0, 60.0).tolist() == pytest.approx([0.0, 4.0, 4.0, 4.0])
+
+
+ZURICH = ZoneInfo("Europe/Zurich")
+HOUR_S = 3600.0
+
+
+def in_zurich(clock_s):
+    return np.array([t + datetime.fromtimestamp(t, ZURICH).utcoffset().total_seconds() for t in clock_s])
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        pytest.param(datetime(2026, 3, 29, 15, tzinfo=ZURICH), id="the clocks went forward"),
+        pytest.param(datetime(2026, 10, 25, 15, tzinfo=ZURICH), id="they went back"),
+        pytest.param(datetime(2026, 7, 15, 15, tzinfo=ZURICH), id="any other day"),
+    ],
+)
+@pytest.mark.parametrize("later_days", [0, 3])
+def test_the_day_and_the_week_before_are_those_of_the_local_clock(day, later_days):
+    """A rhythm that people keep by their clocks looks a day, and a week, later as it did, whatever the clocks do."""
+    end_s = (day + timedelta(days=later_days)).timestamp()
+    start_s = end_s - 9 * DAY_S
+    clock_s = start_s + 60.0 * np.arange(9 * 1440)
+    series = LoadSeries(60.0, start_s)
+    series.append(1000 * (1.5 + np.sin(2 * np.pi * in_zurich(clock_s) / DAY_S)))
+    rows = np.array([len(series)])
+    plan = layout(series, 0)
+    seen = past(series, rows, 0.01)
+    found = features(seen, rows, plan, in_zurich)[0, : len(plan.first)]
+    then = (plan.far > 0) & (plan.end - plan.first == 4)  # what came in the four minutes after the same time
+    soon = 10 * (1.5 + np.sin(2 * np.pi * (in_zurich([end_s])[0] + 120.0) / DAY_S))
+    assert np.count_nonzero(then) == 2
+    np.testing.assert_allclose(found[then], np.repeat(log_ratio(soon, seen.level), 2), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("at", "local"),
+    [
+        pytest.param("2026-03-29T00:59:00+00:00", "01:59", id="before the clocks go forward"),
+        pytest.param("2026-03-29T01:01:00+00:00", "03:01", id="after"),
+        pytest.param("2026-10-25T00:59:00+00:00", "02:59", id="before they go back"),
+        pytest.param("2026-10-25T01:01:00+00:00", "02:01", id="after that"),
+    ],
+)
+def test_the_time_of_day_is_that_of_the_services_users(at, local):
+    settings = Settings(
+        Workload("tts", 0.8, 0.99, 0.18, 0.6, ColdStart(15.0, 20.84)),
+        Bounds(1, 20),
+        PriceRule(0.01, 1.3, 0.2, 20.0, 0.7),
+        Backlog(3.0),
+        time_zone=ZURICH,
+    )
+    clock_s = datetime.fromisoformat(at).timestamp()
+    hours, minutes = divmod(settings.local_s(np.array([clock_s, clock_s - 40 * DAY_S]))[0] % DAY_S // 60, 60)
+    assert f"{hours:02.0f}:{minutes:02.0f}" == local

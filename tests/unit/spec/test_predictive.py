@@ -85,3 +85,62 @@ def test_a_stated_price_is_not_searched_for(tmp_path):
     file.write_text(HEAD + "  policy: {type: predictive, missPrice: 2s}\n")
     policy, _ = build(find_policy(str(file)))
     assert (policy.settings.price.least, policy.settings.price.start, policy.settings.price.most) == (2.0, 2.0, 2.0)
+
+
+EVENT = '  policy: {type: predictive, calendar: [{name: push, from: "FROM", to: "TO", LOAD}]}\n'
+
+
+def calendar(begin="2026-12-24T18:00", end="2026-12-24T18:30", load="requestsPerSecond: 35"):
+    return EVENT.replace("FROM", begin).replace("TO", end).replace("LOAD", load)
+
+
+MOMENT = 'a local time in quotes: once "2026-12-24T18:00", every week "Mon 09:00", every day "09:00"'
+AT = "my.yaml:6:"
+
+
+@pytest.mark.parametrize(
+    ("rest", "problem"),
+    [
+        pytest.param(calendar(), None, id="once"),
+        pytest.param(calendar("Mon 09:00", "Mon 09:20", "factor: 2.5"), None, id="every week"),
+        pytest.param(calendar("23:50", "00:10"), None, id="every day, over midnight"),
+        pytest.param(calendar("24 December"), f"60 spec.policy.calendar[0].from: 24 December — {MOMENT}", id="no time"),
+        pytest.param(
+            calendar("2026-02-30T18:00"), f"60 spec.policy.calendar[0].from: 2026-02-30T18:00 — {MOMENT}", id="no day"
+        ),
+        pytest.param(
+            calendar("Mon 09:00", "10:00"),
+            "77 spec.policy.calendar[0].to: 10:00 — written as from is, Mon 09:00",
+            id="two kinds of time",
+        ),
+        pytest.param(
+            calendar(end="2026-12-24T17:30"),
+            "84 spec.policy.calendar[0].to: 2026-12-24T17:30 — after from, 2026-12-24T18:00",
+            id="the end before the beginning",
+        ),
+        pytest.param(
+            calendar(load="factor: 2, requestsPerSecond: 3"),
+            "48 spec.policy.calendar[0].name: push has requestsPerSecond and factor — requestsPerSecond or factor",
+            id="two loads",
+        ),
+        pytest.param(
+            calendar(load=""),
+            "48 spec.policy.calendar[0].name: push has no load — requestsPerSecond or factor",
+            id="no load",
+        ),
+        pytest.param(
+            calendar(load="factor: 0.5"), "112 spec.policy.calendar[0].factor: 0.5 — above 1", id="it only adds"
+        ),
+    ],
+)
+def test_the_calendar(problems, rest, problem):
+    assert problems(HEAD + rest) == ([] if problem is None else [AT + problem])
+
+
+def test_the_calendar_reaches_the_policy(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(HEAD + "  clock: {timeZone: Europe/Zurich}\n" + calendar("Mon 09:00", "Mon 09:20"))
+    policy, _ = build(find_policy(str(file)))
+    (event,) = policy.settings.calendar
+    assert (event.name, event.rate_rps, event.begin.weekday, str(event.end.at)) == ("push", 35.0, 0, "09:20:00")
+    assert str(policy.settings.time_zone) == "Europe/Zurich"
