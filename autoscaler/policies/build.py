@@ -163,6 +163,7 @@ def _predictive(policy: LoadedPolicy, rule: PredictiveRule, served: Workload) ->
         bounds=Bounds(max(served.min_replicas, 1), served.max_replicas),
         price=PriceRule(1 - served.objective_share, first, least, most, rule.first_correction),
         backlog=Backlog(rule.drain_within_s),
+        start_price_s=rule.start_price_s,
         tick_s=rule.tick_s if isinstance(standby, GatedStandby) else interval_s,
         interval_s=interval_s,
         time_zone=ZoneInfo(policy.spec.clock.time_zone),

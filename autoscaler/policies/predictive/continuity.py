@@ -77,7 +77,9 @@ def keep(memory: Memory, settings: Settings, at_s: float) -> bytes:
         hold=_short(memory.hold_residuals.counts),
         steering=SteeringKept.model_validate(memory.steering),
         trust=TrustKept.model_validate(memory.trust),
-        shadows=ShadowsKept(target=shadows.target.tolist(), misses=_short(shadows.misses), requests=shadows.requests),
+        shadows=ShadowsKept(
+            target=shadows.keeping.target.tolist(), misses=_short(shadows.misses), requests=shadows.requests
+        ),
         service=ServiceKept(
             mean_s=demand.law.mean_s,
             sure_miss_ratio=demand.law.sure_miss_ratio,
@@ -133,9 +135,9 @@ def recall(kept: bytes, settings: Settings, at_s: float, fresh: Memory) -> Memor
     memory.steering.age_s = min(found.steering.age_s, WARM_UP_S)
     trust = memory.trust
     trust.own, trust.residual, trust.left = found.trust.own, found.trust.residual, found.trust.left
-    memory.shadows = Shadows.begin(1, memory.windows.served_from)
-    memory.shadows.target = np.array(found.shadows.target, dtype=np.int64)
-    memory.shadows.ordered[:] = memory.shadows.target
+    memory.shadows = Shadows.begin(1, memory.windows.served_from, settings.bounds.max_pods)
+    memory.shadows.keeping.target = np.array(found.shadows.target, dtype=np.int64)
+    memory.shadows.ordered[:] = memory.shadows.keeping.target
     memory.shadows.misses = np.array(found.shadows.misses)
     memory.shadows.requests = found.shadows.requests
     service, demand = found.service, memory.demand
@@ -195,9 +197,7 @@ def _join_load(ticking: Memory, learned: Memory) -> None:
     for interval in _since(ticking.traffic.series, series.end_s):
         series.append(interval.requests, known=interval.known)
     traffic = ticking.traffic
-    behind = len(traffic.series) - traffic.last_high
-    high_before = len(series) - behind if traffic.last_high >= 0 else -1
-    traffic.last_high = max(high_before, learned.traffic.last_high)
+    traffic.last_high_s = max(traffic.last_high_s, learned.traffic.last_high_s)
     traffic.series = series
     traffic.largest = max(traffic.largest, learned.traffic.largest)
     if learned.model is not None:
@@ -208,7 +208,7 @@ def _take_over(ticking: Memory, learned: Memory, settings: Settings) -> Memory:
     """A history's memory lives through what came while it was made, and takes over what ticks measured."""
     since = list(_since(ticking.traffic.series, learned.traffic.series.end_s))
     learned.demand, learned.lead, learned.loaded = ticking.demand, ticking.lead, ticking.loaded
-    learned.target, learned.falling = ticking.target, ticking.falling
+    learned.keeping = ticking.keeping
     learned.began_s, learned.next_fit_s = ticking.began_s, ticking.next_fit_s
     lived = learned.cleared  # a history that is too short to replay has left the shadows to the ticks
     for interval in since:

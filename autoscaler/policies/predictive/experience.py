@@ -19,11 +19,12 @@ from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import KEPT_S
 from autoscaler.policies.predictive.calendar import announced, raised
 from autoscaler.policies.predictive.demand import Interval
+from autoscaler.policies.predictive.keeping import Wants
 from autoscaler.policies.predictive.learn import spans
 from autoscaler.policies.predictive.memory import Memory, Model, Traffic
-from autoscaler.policies.predictive.price import expected_misses_rps, want
+from autoscaler.policies.predictive.price import expected_misses_rps, loss, want
 from autoscaler.policies.predictive.settings import Settings
-from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
+from autoscaler.policies.predictive.shadows import Shadows, grid
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
@@ -69,13 +70,13 @@ def remember(memory: Memory, interval: Interval) -> None:
     """Add an interval to the past, and the outcome of the moment whose windows it closes."""
     traffic, horizon = memory.traffic, memory.windows.horizon
     traffic.levels.append(traffic.level.value)
-    traffic.add(interval.requests, known=interval.known)
+    traffic.series.add(interval.requests, known=interval.known)
     traffic.level.add(interval.requests)
     traffic.daily.add(interval.requests)
     scale = slots_per_request(memory)
     traffic.largest = max(traffic.largest, float(traffic.series.short[-1]))
     if is_high(traffic.series, scale):
-        traffic.last_high = len(traffic.series) - 1
+        traffic.last_high_s = traffic.series.end_s
     memory.trust.interval_ended()
     if memory.borrowing is not None:
         memory.borrowing.interval_ended()
@@ -94,7 +95,7 @@ def skip(memory: Memory, intervals: int) -> None:
     traffic, series = memory.traffic, memory.traffic.series
     beyond = max(intervals - round(KEPT_S / series.interval_s), 0)
     guess = expected(series, intervals - beyond, traffic.level.value)
-    traffic.append(guess, known=False)
+    traffic.series.append(guess, known=False)
     series.start_s += beyond * series.interval_s
     traffic.level.restart(float(guess[-round(LEVEL_S / series.interval_s) :].mean()))
     traffic.daily.add_all(guess)
@@ -144,7 +145,7 @@ def append_all(traffic: Traffic, counts: Floats, known: Bools, slots_per_request
     traffic.largest = max(traffic.largest, float(series.short.max()))
     silence_s = past(series, np.array([len(series)]), slots_per_request).silence_s[0]
     if silence_s < LONGEST_SILENCE_S:
-        traffic.last_high = len(series) - 1 - round(silence_s / series.interval_s)
+        traffic.last_high_s = series.end_s - silence_s
 
 
 def remember_all(memory: Memory, counts: Floats, known: Bools) -> None:
@@ -221,18 +222,17 @@ def _age_s(memory: Memory) -> float:
 def _present(memory: Memory) -> Past:
     traffic, scale = memory.traffic, slots_per_request(memory)
     series = traffic.series
-    silence_s = (len(series) - 1 - traffic.last_high) * series.interval_s if traffic.last_high >= 0 else math.inf
     return Past(
         series,
         scale,
         level=np.array([traffic.level.value * scale]),
         daily=np.array([traffic.daily.value * scale]),
-        silence_s=np.array([min(silence_s, LONGEST_SILENCE_S)]),
+        silence_s=np.array([min(series.end_s - traffic.last_high_s, LONGEST_SILENCE_S)]),
     )
 
 
-def wants(memory: Memory, settings: Settings, laws: tuple[Floats, Floats], prices: Floats) -> tuple[Ints, Ints]:
-    """Pods worth ordering and pods worth holding at each price, for the forecast of each; shapes (prices,).
+def wants(memory: Memory, settings: Settings, laws: Laws, prices: Floats) -> Wants:
+    """What is worth its cost at each price, for the forecasts.
 
     A pod that is ordered costs what a spare pod costs; those that must serve anyway are more seldom in question.
     """
@@ -242,8 +242,9 @@ def wants(memory: Memory, settings: Settings, laws: tuple[Floats, Floats], price
     tables, mean_s = capacity(memory, settings), memory.demand.law.mean_s
     largest = max(SURPRISE * memory.traffic.largest, memory.announced.load) * slots_per_request(memory)
     most = min(max(largest, SURPRISE), tables.carried)
-    order, hold = (want(expected_misses_rps(law, now, most, tables, mean_s), prices, settings.bounds) for law in laws)
-    return order, np.maximum(order, hold)
+    order, hold = (expected_misses_rps(law, now, most, tables, mean_s) for law in laws)
+    worth_order, worth_hold = want(order, prices, settings.bounds), want(hold, prices, settings.bounds)
+    return Wants(worth_order, np.maximum(worth_order, worth_hold), loss(hold, prices))
 
 
 def live(memory: Memory, settings: Settings, interval: Interval) -> float:
@@ -255,17 +256,23 @@ def live(memory: Memory, settings: Settings, interval: Interval) -> float:
     return float(np.interp(math.log(memory.steering.price), np.log(grid(law.mean_s)), missed))
 
 
-def decide_shadows(memory: Memory, settings: Settings, order: Ints, hold: Ints) -> None:
-    """Each shadow follows its wants."""
-    law, most = memory.demand.law, settings.bounds.max_pods
-    memory.shadows.decide(order[:PRICES], hold[:PRICES], settings.backlog, law, most)
+def decide_shadows(memory: Memory, settings: Settings, wants: Wants, span_s: float) -> None:
+    """Each shadow follows its wants, `span_s` after the last time."""
+    shadows, law = memory.shadows, memory.demand.law
+    waits = shadows.backlog(settings.backlog, law, lead_s(memory))
+    shadows.follow(wants.with_backlog(waits, settings.bounds.max_pods), settings.start_price_s, span_s)
+
+
+def lead_s(memory: Memory) -> float:
+    """Typical time from order to service that decisions are made for."""
+    return memory.windows.lead * memory.traffic.series.interval_s
 
 
 def replay(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> None:
     """Let the shadows live through the end of the history, as if it came now."""
     first = counts[: round(60 / settings.interval_s)]
     pods = math.ceil(float(first.mean()) * slots_per_request(memory) / USE_AT_START / settings.workload.concurrency)
-    memory.shadows = Shadows.begin(max(1, pods), memory.windows.served_from)
+    memory.shadows = Shadows.begin(max(1, pods), memory.windows.served_from, settings.bounds.max_pods)
     prices = grid(memory.demand.law.mean_s)
     foreseen = _foreseen(memory, settings, counts, known)
     for count, measured, own in zip(counts, known, foreseen, strict=True):
@@ -274,4 +281,5 @@ def replay(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> 
         memory.steering.saw(interval.requests, settings.interval_s)
         if interval.known:
             live(memory, settings, interval)
-        decide_shadows(memory, settings, *wants(memory, settings, forecast(memory, settings, own), prices))
+        wanted = wants(memory, settings, forecast(memory, settings, own), prices)
+        decide_shadows(memory, settings, wanted, settings.interval_s)

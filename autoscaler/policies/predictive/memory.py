@@ -21,6 +21,7 @@ from autoscaler.model import Proposal
 from autoscaler.policies.predictive.borrowing import Borrowing
 from autoscaler.policies.predictive.calendar import Announced
 from autoscaler.policies.predictive.demand import Demand
+from autoscaler.policies.predictive.keeping import Keeping
 from autoscaler.policies.predictive.shadows import Shadows
 from autoscaler.policies.predictive.standby import Gate
 from autoscaler.policies.predictive.steering import Steering
@@ -83,8 +84,8 @@ class Traffic:
     daily: Average
     largest: float = 0.0
     """Largest short mean that was ever seen, in requests an interval."""
-    last_high: int = -1
-    """Interval at which the short mean was last above half of the day's largest; -1 for never."""
+    last_high_s: float = -math.inf
+    """Clock time until which the short mean was last above half of the day's largest."""
     levels: deque[float] = field(default_factory=deque)
     """Present level before each of the last intervals, in requests an interval; oldest first."""
 
@@ -93,22 +94,6 @@ class Traffic:
         """Nothing seen yet."""
         series = LoadSeries(interval_s, start_s)
         return cls(series, Average.over(LEVEL_S, interval_s), Average.over(DAY_S, interval_s))
-
-    def add(self, count: float, *, known: bool) -> None:
-        """Add a finished interval."""
-        length = len(self.series)
-        self.series.add(count, known=known)
-        self._moved(length + 1)
-
-    def append(self, counts: Floats, *, known: bool) -> None:
-        """Add many, oldest first."""
-        length = len(self.series)
-        self.series.append(counts, known=known)
-        self._moved(length + len(counts))
-
-    def _moved(self, length: int) -> None:
-        """Indices are smaller by what the series has forgotten of its beginning."""
-        self.last_high = max(self.last_high - (length - len(self.series)), -1)
 
 
 @dataclass(slots=True)
@@ -124,10 +109,10 @@ class Memory:
     shadows: Shadows
     steering: Steering
     trust: Trust
-    target: int
+    keeping: Keeping
+    """The target's own pods."""
     announced: Announced = field(default_factory=Announced)
     """What the calendar says of the hold window, in requests an interval."""
-    falling: int = 0
     model: Model | None = None
     borrowing: Borrowing | None = None
     """What other services taught, while the own history is short."""
@@ -144,3 +129,8 @@ class Memory:
     """The shadows forgot their first moments."""
     loaded: frozenset[str] = frozenset()
     """Pods whose start was counted."""
+
+    @property
+    def target(self) -> int:
+        """Pods that are wanted now."""
+        return int(self.keeping.target[0])

@@ -27,6 +27,7 @@ from autoscaler.policies.predictive.experience import (
     capacity,
     decide_shadows,
     forecast,
+    lead_s,
     live,
     remember,
     remember_all,
@@ -35,16 +36,18 @@ from autoscaler.policies.predictive.experience import (
     slots_per_request,
     wants,
 )
+from autoscaler.policies.predictive.keeping import Keeping, Wants
 from autoscaler.policies.predictive.learn import learn
 from autoscaler.policies.predictive.memory import Memory, Model, Traffic
 from autoscaler.policies.predictive.price import backlog_pods
 from autoscaler.policies.predictive.settings import Settings
-from autoscaler.policies.predictive.shadows import Shadows, follow, grid
+from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
 from autoscaler.policies.predictive.standby import Gate, Moment
 from autoscaler.policies.predictive.steering import Steering
 from autoscaler.policies.predictive.trust import Trust
 
 Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
 
 DATA_AGE_S = 3.0
 """Mean age of the newest scrape at a tick."""
@@ -116,12 +119,14 @@ class PredictivePolicy:
         settings, steering = self.settings, memory.steering
         prices = grid(memory.demand.law.mean_s)
         laws = forecast(memory, settings)
-        order, hold = wants(memory, settings, laws, np.append(prices, steering.price))
+        wanted = wants(memory, settings, laws, np.append(prices, steering.price))
+        span_s = len(intervals) * settings.interval_s
         if intervals:
-            decide_shadows(memory, settings, order, hold)
+            decide_shadows(memory, settings, wanted.only(slice(PRICES)), span_s)
             picked = steering.pick(prices, memory.shadows.misses, memory.shadows.requests, settings.price)
-            steering.steer(picked, memory.history_s + steering.age_s, len(intervals) * settings.interval_s)
-        steps = self._gated(memory, self._follow(memory, int(order[-1]), int(hold[-1]), seen), seen)
+            steering.steer(picked, memory.history_s + steering.age_s, span_s)
+        steps = self._follow(memory, wanted.only(slice(PRICES, None)), span_s, seen)
+        steps = self._gated(memory, steps, seen)
         memory.wish = Proposal(steps[-1].serving, steps[-1].standby, steps, self._insight(memory, laws[0]))
         return memory, replace(memory.wish, fit=self._fit(memory, seen.at_s))
 
@@ -175,10 +180,10 @@ class PredictivePolicy:
             windows=spans,
             order_residuals=Residuals(settings.interval_s),
             hold_residuals=Residuals(settings.interval_s),
-            shadows=Shadows.begin(1, spans.served_from),
+            shadows=Shadows.begin(1, spans.served_from, settings.bounds.max_pods),
             steering=Steering(settings.price.start),
             trust=Trust.over(settings.interval_s),
-            target=0,
+            keeping=Keeping.begin(1, 0, settings.bounds.max_pods),
             borrowing=Borrowing.of(prior) if prior else None,
             gate=Gate.closed(settings.reserve, settings.interval_s) if settings.reserve else None,
         )
@@ -188,11 +193,13 @@ class PredictivePolicy:
         loaded = frozenset(pod.name for pod in seen.fleet.pods if pod.loaded_at_s is not None)
         if math.isnan(memory.began_s):
             memory.began_s = seen.at_s
-            memory.target = seen.fleet.replicas
+            memory.keeping.target[:] = seen.fleet.replicas
             if memory.gate is not None:
                 memory.gate.wanted.append(_in_service(seen))
             if not memory.cleared:
-                memory.shadows = Shadows.begin(max(seen.fleet.replicas, 1), memory.windows.served_from)
+                memory.shadows = Shadows.begin(
+                    max(seen.fleet.replicas, 1), memory.windows.served_from, self.settings.bounds.max_pods
+                )
                 memory.next_fit_s = seen.at_s + FIRST_FITS_S[0]
             bridge(memory, seen.signals.scrapes[0].at_s if seen.signals.scrapes else seen.at_s)
         elif loaded - memory.loaded:
@@ -220,27 +227,32 @@ class PredictivePolicy:
             memory.shadows.clear()
             memory.cleared = True
 
-    def _follow(self, memory: Memory, order: int, hold: int, seen: Observation) -> tuple[Step, ...]:
+    def _follow(self, memory: Memory, wanted: Wants, span_s: float, seen: Observation) -> tuple[Step, ...]:
         """The target of this tick, stage by stage: what is ordered, what waits, what is held."""
+        order, start_price_s = int(wanted.order[0]), self.settings.start_price_s
         now = _busy_pods(memory)
         why = f"worth their cost when a pod ordered now would serve, at {memory.steering.price:.2f} pod-s a miss"
         steps = [
             Step("present", now, 0, "busy at the present load; a rule without foresight would start from here"),
             Step("order", order, 0, why + self._borrowed(memory) + memory.trust.said() + memory.announced.said),
         ]
-        backlog = self._backlog(memory, seen.fleet.count(Phase.SERVING))
-        if backlog > order:
-            order = backlog
+        waits = self._backlog(memory, seen.fleet.count(Phase.SERVING))
+        wanted = wanted.with_backlog(waits, self.settings.bounds.max_pods)
+        if wanted.order[0] > order:
+            order = int(wanted.order[0])
             gone_s = self.settings.backlog.drain_s
             steps.append(Step("backlog", order, 0, f"{memory.demand.queued:.0f} requests wait: gone in {gone_s:g} s"))
-        hold = max(order, hold)
-        target, falling = follow(*(np.array([value]) for value in (memory.target, memory.falling, order, hold)))
-        memory.target, memory.falling = int(target[0]), int(falling[0])
+        memory.keeping.follow(wanted, start_price_s, span_s)
         if memory.target > order:
-            kept = "they would be wanted again within two lead times"
-            why = kept if memory.target <= hold else "fewer are wanted, but not yet at two ticks running"
-            steps.append(Step("hold", memory.target, 0, why))
+            steps.append(Step("hold", memory.target, 0, self._held(int(wanted.hold[0]), memory.target)))
         return tuple(steps)
+
+    def _held(self, hold: int, target: int) -> str:
+        """Why there are more pods than are ordered."""
+        wanted = f"{hold} would be wanted again within two lead times"
+        if target <= hold:
+            return wanted
+        return f"{wanted}; keeping the others has cost less than a start yet ({self.settings.start_price_s:g} pod-s)"
 
     def _gated(self, memory: Memory, steps: tuple[Step, ...], seen: Observation, least: int = 1) -> tuple[Step, ...]:
         """The same steps with spare pods standing by, where they do."""
@@ -259,16 +271,17 @@ class PredictivePolicy:
             return ""
         return f"; {borrowing.weight:.0%} of the forecast is what other services taught (prior {priors.digest})"
 
-    def _backlog(self, memory: Memory, serving: int) -> int:
+    def _backlog(self, memory: Memory, serving: int) -> Ints:
+        """Pods that drain the measured queue in time; shape (1,)."""
         law = memory.demand.law
-        pods = backlog_pods(
+        return backlog_pods(
             load=np.array([memory.traffic.series.last * slots_per_request(memory)]),
             waiting=np.array([memory.demand.queued * law.mean_s]),
             slots=np.array([float(serving * law.slots)]),
             rule=self.settings.backlog,
             slots_per_pod=law.slots,
+            lead_s=lead_s(memory),
         )
-        return min(int(pods[0]), self.settings.bounds.max_pods)
 
     def _learn_now(self, memory: Memory) -> None:
         """Learn and adopt at once, before the first tick."""
@@ -323,6 +336,6 @@ def _in_service(seen: Observation) -> int:
 
 
 def _observe_first(memory: Memory, seen: Observation) -> tuple[Step, ...]:
-    memory.target = max(seen.fleet.replicas, 1)
+    memory.keeping.target[:] = max(seen.fleet.replicas, 1)
     why = "the first minute without history: the pods that are there stay"
     return (Step("observe", memory.target, 0, why),)

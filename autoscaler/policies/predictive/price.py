@@ -52,6 +52,12 @@ def want(misses_rps: Floats, prices: Floats, bounds: Bounds) -> Ints:
     return np.asarray(pods[np.argmin(cost, axis=1)])
 
 
+def loss(misses_rps: Floats, prices: Floats) -> Floats:
+    """Of each pod, the part of its time that the misses it saves do not pay for, 0 to 1; shape (prices, pods)."""
+    saved = -np.diff(misses_rps, prepend=np.inf)
+    return np.clip(1.0 - prices[:, None] * saved, 0.0, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """When waiting work counts, and how fast it shall be gone."""
@@ -61,8 +67,13 @@ class Backlog:
     """Seconds of waiting work per serving slot below which a queue is only the usual breath."""
 
 
-def backlog_pods(load: Floats, waiting: Floats, slots: Floats, rule: Backlog, slots_per_pod: int) -> Floats:
-    """Pods that serve the load and drain the waiting work in time; 0 where too little waits. Elementwise.
+def backlog_pods(
+    load: Floats, waiting: Floats, slots: Floats, rule: Backlog, *, slots_per_pod: int, lead_s: float
+) -> Ints:
+    """Pods that serve the load and drain the waiting work in time; 0 where too little waits, or not for long enough.
+
+    Elementwise. What the slots that serve now will have drained when a new pod is loaded is no reason to order one:
+    without this, the breath of a busy queue started half of all pods of the smooth traces (docs/predictive.md).
 
     Args:
         load: present load in busy slots.
@@ -70,9 +81,11 @@ def backlog_pods(load: Floats, waiting: Floats, slots: Floats, rule: Backlog, sl
         slots: slots that serve now.
         rule: when and how fast.
         slots_per_pod: requests that one pod serves at a time.
+        lead_s: typical time from order to service.
     """
     pods = np.ceil((load + waiting / rule.drain_s) / slots_per_pod - 1e-9)
-    return np.where(waiting > rule.threshold * slots, pods, 0.0)
+    waits = (waiting > rule.threshold * slots) & (waiting > (slots - load) * lead_s)
+    return np.where(waits, pods, 0.0).astype(np.int64)
 
 
 def log_grid(first: float, last: float, count: int) -> Floats:

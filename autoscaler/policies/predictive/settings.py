@@ -27,6 +27,8 @@ class Settings:
     bounds: Bounds
     price: PriceRule
     backlog: Backlog
+    start_price_s: float = 0.0
+    """What a start costs beyond its cold start, pod-seconds: no pod goes before keeping it has cost that much."""
     tick_s: float = 5.0
     interval_s: float = 5.0
     """Length of the intervals that load is counted in; not below the scrape interval."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.capacity.missed import ServiceLaw, Table
+from autoscaler.policies.predictive.keeping import Keeping, Wants
 from autoscaler.policies.predictive.price import Backlog, backlog_pods, log_grid
 
 Floats = npt.NDArray[np.floating]
@@ -32,16 +33,14 @@ class Shadows:
     """State of all shadows; updated in place.
 
     Attributes:
-        target: pods that each shadow wants; shape (PRICES,).
-        falling: ticks in a row at which fewer were wanted.
+        keeping: pods that each shadow wants.
         ordered: the last targets, oldest first; the least of them serves. Shape (served_from + 1, PRICES).
         waiting: work in each shadow's queue, slot-seconds.
         misses: decayed misses of each shadow.
         requests: decayed requests, the same for all.
     """
 
-    target: Ints
-    falling: Ints
+    keeping: Keeping
     ordered: Ints
     waiting: Floats
     misses: Floats
@@ -50,13 +49,11 @@ class Shadows:
     """Mean load of the last three intervals when `advance` was last called."""
 
     @classmethod
-    def begin(cls, pods: int, served_from: int) -> Shadows:
+    def begin(cls, pods: int, served_from: int, max_pods: int) -> Shadows:
         """All shadows with the pods that are there."""
-        target = np.full(PRICES, pods, dtype=np.int64)
         return cls(
-            target=target,
-            falling=np.zeros(PRICES, dtype=np.int64),
-            ordered=np.tile(target, (served_from + 1, 1)),
+            keeping=Keeping.begin(PRICES, pods, max_pods),
+            ordered=np.full((served_from + 1, PRICES), pods, dtype=np.int64),
             waiting=np.zeros(PRICES),
             misses=np.zeros(PRICES),
         )
@@ -99,21 +96,16 @@ class Shadows:
         self.load = smooth
         return missed
 
-    def decide(self, order: Ints, hold: Ints, rule: Backlog, law: ServiceLaw, max_pods: int) -> None:
-        """Each shadow's next target: grow at once, shrink when wanted twice in a row."""
+    def backlog(self, rule: Backlog, law: ServiceLaw, lead_s: float) -> Ints:
+        """Pods that drain each shadow's queue in time; shape (PRICES,)."""
         slots = self.ordered.min(axis=0) * float(law.slots)
-        drained = backlog_pods(np.full(PRICES, self.load), self.waiting, slots, rule, law.slots)
-        order = np.minimum(np.maximum(order, drained.astype(np.int64)), max_pods)
-        self.target, self.falling = follow(self.target, self.falling, order, np.maximum(order, hold))
-        self.ordered = np.concatenate([self.ordered[1:], self.target[None]])
+        load = np.full(PRICES, self.load)
+        return backlog_pods(load, self.waiting, slots, rule, slots_per_pod=law.slots, lead_s=lead_s)
 
-
-def follow(target: Ints, falling: Ints, order: Ints, hold: Ints) -> tuple[Ints, Ints]:
-    """The rule of growth and shrinking, elementwise: the new target and ticks in a row at which it wanted to fall."""
-    falling = np.where(hold < target, falling + 1, 0)
-    fallen = np.where(falling >= 2, hold, target)
-    grown = np.maximum(fallen, order)
-    return grown, np.where(order > target, 0, np.where(falling >= 2, 0, falling))
+    def follow(self, wants: Wants, start_price_s: float, span_s: float) -> None:
+        """Each shadow's next target, by the policy's own rule; `Keeping.follow` has the arguments."""
+        target = self.keeping.follow(wants, start_price_s, span_s)
+        self.ordered = np.concatenate([self.ordered[1:], target[None]])
 
 
 @lru_cache(maxsize=64)

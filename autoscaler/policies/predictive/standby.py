@@ -102,7 +102,9 @@ class Gate:
         misses_rps = expected_misses_rps(self.residuals.histogram, load, most, table, law.mean_s)
         wanted = int(want(misses_rps, np.array([price]), Bounds(1, len(table.share)))[0])
         waiting = np.array([moment.demand.queued * law.mean_s])
-        drained = int(backlog_pods(np.array([load]), waiting, np.array([slots]), rule, law.slots)[0])
+        drained = int(
+            backlog_pods(np.array([load]), waiting, np.array([slots]), rule, slots_per_pod=law.slots, lead_s=0.0)[0]
+        )
         self.wanted.append(min(max(wanted, drained), len(table.share)))
         self.queued = moment.demand.queued
         return max(self.wanted)

@@ -9,6 +9,7 @@ import pytest
 from autoscaler.forecast.series import LoadSeries
 from autoscaler.model import ColdStart, Fleet, Histogram, Observation, Phase, Pod, Scrape, Signals, Workload
 from autoscaler.policies.predictive.demand import Demand, Gap, Interval
+from autoscaler.policies.predictive.experience import remember
 from autoscaler.policies.predictive.memory import Traffic
 from autoscaler.policies.predictive.policy import PredictivePolicy
 from autoscaler.policies.predictive.price import Backlog, Bounds
@@ -99,13 +100,11 @@ def test_the_load_may_have_changed_meanwhile():
     assert run.see(3).insight["load_now"] == pytest.approx(200 * 0.18 / 5, rel=0.3)
 
 
-def test_the_last_high_load_stays_where_it_was_when_the_series_forgets_its_beginning():
-    traffic = replace(Traffic.begin(5.0, 0.0), series=LoadSeries(5.0, 0.0, kept_s=500.0))
-    for count in range(95):
-        traffic.add(float(count), known=True)
-    traffic.last_high = 90
-    for _ in range(20):
-        traffic.add(0.0, known=True)
-    assert traffic.series.counts[traffic.last_high] == 90.0
-    traffic.append(np.zeros(90), known=False)
-    assert traffic.last_high == -1
+def test_the_silence_goes_on_when_the_series_forgets_its_beginning():
+    memory = PredictivePolicy(SETTINGS).start()
+    memory.traffic = replace(Traffic.begin(5.0, 0.0), series=LoadSeries(5.0, 0.0, kept_s=500.0))
+    for count in (200.0, *[0.0] * 300):
+        remember(memory, Interval(count, 0.0, known=True))
+    since_s = memory.traffic.series.end_s - memory.traffic.last_high_s
+    assert since_s == pytest.approx(300 * 5.0, abs=3 * 5.0)
+    assert len(memory.traffic.series) <= 100

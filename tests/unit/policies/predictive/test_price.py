@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from autoscaler.capacity.missed import ServiceLaw, table
 from autoscaler.forecast.bins import BINS, bin_of, log_ratio
-from autoscaler.policies.predictive.price import Backlog, Bounds, backlog_pods, expected_misses_rps, log_grid, want
+from autoscaler.policies.predictive.price import (
+    Backlog,
+    Bounds,
+    backlog_pods,
+    expected_misses_rps,
+    log_grid,
+    loss,
+    want,
+)
 
 TTS = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0015)
 TABLE = table(TTS, 1.0, 20)
@@ -71,8 +79,19 @@ def test_doubt_costs_pods_where_misses_are_dear():
         pytest.param(4.0, 1.2, 4.0, 0, id="the usual breath of a queue"),
         pytest.param(4.0, 6.0, 4.0, 6, id="six seconds of work, gone in three"),
         pytest.param(4.0, 6.0, 0.0, 6, id="nothing serves"),
+        pytest.param(4.0, 6.0, 5.0, 0, id="one spare slot drains it while a pod would load"),
+        pytest.param(4.0, 16.0, 5.0, 10, id="more than one spare slot drains while a pod loads"),
     ],
 )
-def test_a_backlog_is_drained_in_time(load, waiting_s, slots, pods):
-    found = backlog_pods(np.array([load]), np.array([waiting_s]), np.array([slots]), Backlog(drain_s=3.0), 1)
-    assert found.tolist() == [pods]
+def test_a_backlog_that_lasts_is_drained_in_time(load, waiting_s, slots, pods):
+    work = (np.array([value]) for value in (load, waiting_s, slots))
+    assert backlog_pods(*work, Backlog(drain_s=3.0), slots_per_pod=1, lead_s=15.0).tolist() == [pods]
+
+
+def test_what_a_further_pod_is_worth_falls_and_is_dearer_kept_at_a_low_price():
+    misses = expected_misses_rps(sure(5.0), 1.0, TABLE.carried, TABLE, TTS.mean_s)
+    lost = loss(misses, np.array([0.3, 1.3, 20.0]))
+    assert ((lost >= 0) & (lost <= 1)).all()
+    assert (np.diff(lost, axis=0) <= 0).all()
+    assert lost[1, 0] == 0.0, "the first pod always pays"
+    assert lost[1, 15] == pytest.approx(1.0), "a pod that saves nothing is lost whole"

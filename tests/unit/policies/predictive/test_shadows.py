@@ -6,39 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.capacity.missed import ServiceLaw, table
+from autoscaler.policies.predictive.keeping import Wants
 from autoscaler.policies.predictive.price import Backlog
-from autoscaler.policies.predictive.shadows import PRICES, Shadows, follow
+from autoscaler.policies.predictive.shadows import PRICES, Shadows
 
 TTS = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0)
 TABLE = table(TTS, 1.0, 20)
 RULE = Backlog(drain_s=3.0)
 
 
-def everywhere(pods: int):
-    return np.full(PRICES, pods, dtype=np.int64)
-
-
-def one(value: int):
-    return np.array([value])
-
-
-@pytest.mark.parametrize(
-    ("target", "falling", "order", "hold", "expected"),
-    [
-        pytest.param(4, 0, 6, 6, (6, 0), id="grows at once"),
-        pytest.param(4, 0, 2, 3, (4, 1), id="wants fewer for the first time"),
-        pytest.param(4, 1, 2, 3, (3, 0), id="wants fewer for the second time"),
-        pytest.param(4, 1, 2, 4, (4, 0), id="holds: the count begins anew"),
-        pytest.param(4, 1, 6, 6, (6, 0), id="grows in the middle of falling"),
-    ],
-)
-def test_growth_and_shrinking(target, falling, order, hold, expected):
-    found = follow(one(target), one(falling), one(order), one(hold))
-    assert (int(found[0][0]), int(found[1][0])) == expected
+def wanting(pods: int) -> Wants:
+    """The same number of pods at every price, and no use for more."""
+    everywhere = np.full(PRICES, pods, dtype=np.int64)
+    return Wants(everywhere, everywhere, np.ones((PRICES, 20)))
 
 
 def test_pods_that_suffice_miss_next_to_nothing_and_too_few_miss_all():
-    enough, few = Shadows.begin(8, served_from=4), Shadows.begin(2, served_from=4)
+    enough, few = Shadows.begin(8, 4, 20), Shadows.begin(2, 4, 20)
     for _ in range(60):
         enough.advance(4.0, 4.0, 5.0, TTS, TABLE)
         few.advance(4.0, 4.0, 5.0, TTS, TABLE)
@@ -48,18 +32,18 @@ def test_pods_that_suffice_miss_next_to_nothing_and_too_few_miss_all():
 
 
 def test_ordered_pods_serve_a_lead_time_later():
-    shadows = Shadows.begin(1, served_from=4)
+    shadows = Shadows.begin(1, 4, 20)
     served = []
     for _ in range(7):
         shadows.advance(0.0, 0.0, 5.0, TTS, TABLE)
         served.append(int(shadows.ordered.min(axis=0)[0]))
-        shadows.decide(everywhere(5), everywhere(5), RULE, TTS, 20)
+        shadows.follow(wanting(5), 0.0, 5.0)
     assert served == [1, 1, 1, 1, 1, 5, 5]
 
 
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=40), st.integers(1, 12))
 def test_misses_never_exceed_requests_and_queues_are_bounded(loads, pods):
-    shadows = Shadows.begin(pods, served_from=4)
+    shadows = Shadows.begin(pods, 4, 20)
     for load in loads:
         missed = shadows.advance(load, load, 5.0, TTS, TABLE)
         assert (missed >= 0).all()
@@ -70,18 +54,26 @@ def test_misses_never_exceed_requests_and_queues_are_bounded(loads, pods):
 
 
 def test_clearing_forgets_misses_and_keeps_pods():
-    shadows = Shadows.begin(3, served_from=4)
+    shadows = Shadows.begin(3, 4, 20)
     shadows.advance(9.0, 9.0, 5.0, TTS, TABLE)
     shadows.clear()
     assert shadows.requests == 0.0
     assert not shadows.misses.any()
-    assert (shadows.target == 3).all()
+    assert (shadows.keeping.target == 3).all()
 
 
 @pytest.mark.parametrize("served_from", [2, 4, 9])
 def test_another_lead_time_keeps_what_was_ordered_last(served_from):
-    shadows = Shadows.begin(3, served_from=4)
-    shadows.decide(everywhere(5), everywhere(5), RULE, TTS, 20)
+    shadows = Shadows.begin(3, 4, 20)
+    shadows.follow(wanting(5), 0.0, 5.0)
     shadows.reach(served_from)
     assert shadows.ordered.shape == (served_from + 1, PRICES)
     assert shadows.ordered[:, 0].tolist() == [3] * served_from + [5]
+
+
+def test_a_queue_that_outlasts_a_start_orders_what_drains_it():
+    shadows = Shadows.begin(4, 4, 20)
+    for _ in range(4):
+        shadows.advance(6.0, 6.0, 5.0, TTS, TABLE)
+    assert shadows.waiting[0] == 40.0
+    assert shadows.backlog(RULE, TTS, lead_s=15.0)[0] == 6 + 14

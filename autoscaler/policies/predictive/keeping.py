@@ -1,0 +1,75 @@
+"""When pods come and when they go: growth at once, and no pod dropped before keeping it has cost what a start costs.
+
+Whether to keep a pod that is not wanted now is the question of the ski rental: nobody knows when it will be wanted
+again. Dropping it when the loss of keeping it has reached the price of a start never costs more than twice what
+knowing would (Karlin, Manasse, Rudolph, Sleator 1988). The loss is counted by pod: one that is nearly worth its cost
+is kept for long, one that nothing needs goes soon, and a load that breathes about a level starts nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What is worth its cost, for one or several prices.
+
+    Attributes:
+        order: pods worth ordering; shape (prices,).
+        hold: pods worth keeping, at least as many; shape (prices,).
+        loss: of each further pod, the part of its time that is thrown away, 0 to 1; shape (prices, pods).
+    """
+
+    order: Ints
+    hold: Ints
+    loss: Floats
+
+    def only(self, rows: slice) -> Wants:
+        """Those of some prices."""
+        return Wants(self.order[rows], self.hold[rows], self.loss[rows])
+
+    def with_backlog(self, pods: Ints, max_pods: int) -> Wants:
+        """At least so many pods as drain what waits; shape (prices,)."""
+        order = np.minimum(np.maximum(self.order, pods), max_pods)
+        return Wants(order, np.maximum(self.hold, order), self.loss)
+
+
+@dataclass(slots=True)
+class Keeping:
+    """The number of pods of one or several services that follow the same rule; updated in place.
+
+    Attributes:
+        target: pods of each service; shape (services,).
+        regret: pod-seconds that each pod has cost in vain since it was last wanted; shape (services, pods).
+    """
+
+    target: Ints
+    regret: Floats
+
+    @classmethod
+    def begin(cls, services: int, pods: int, max_pods: int) -> Keeping:
+        """All services with the same number of pods, nothing regretted."""
+        return cls(np.full(services, pods, dtype=np.int64), np.zeros((services, max_pods)))
+
+    def follow(self, wants: Wants, start_price_s: float, span_s: float) -> Ints:
+        """The targets after some time.
+
+        Args:
+            wants: of each service.
+            start_price_s: what a start costs beyond its cold start, pod-seconds.
+            span_s: time since the last call.
+        """
+        pods = np.arange(1, self.regret.shape[1] + 1)
+        here = pods <= self.target[:, None]
+        unwanted = pods > wants.hold[:, None]
+        self.regret = np.where(here & unwanted, self.regret + span_s * wants.loss, 0.0)
+        kept = here & (~unwanted | (self.regret < start_price_s))
+        self.target = np.maximum(wants.order, (pods * kept).max(axis=1))
+        return self.target
