@@ -34,9 +34,11 @@ lint: .venv/.ready ## ruff, mypy, import contracts
 bench: .venv/.ready ## Speed of the engine against its references
 	$(DEV) benchmarks/engine.py
 
-table: .venv/.ready ## The peers' table over all recorded traces (hours): docs/comparison.md
-	.venv/bin/autoscaler compare --policies fixed,hpa,keda,kpa --traces all --workloads tts,asr --seeds 1,2,3 \
-	  --jobs $(JOBS) --out out/table --markdown docs/comparison.md
+table: .venv/.ready ## The whole comparison over all recorded traces (hours, goes on where it stopped): docs/comparison.md
+	$(DEV) -m simulations.shipped --policies predictive,hpa,keda,kpa,fixed --jobs $(JOBS)
+	$(DEV) -m simulations.search tuned --jobs $(JOBS)
+	$(DEV) -m simulations.search common --jobs $(JOBS)
+	$(DEV) -m simulations.table --write docs/comparison.md
 
 serve-asr: .venv/.ready ## Speech recognition on the small digits model, http://127.0.0.1:8000
 	.venv/bin/inference-server serve --engine sensevoice -o model=tests/models/sensevoice-digits --port 8000

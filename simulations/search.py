@@ -53,10 +53,13 @@ class Asked:
 def baseline(case: Case, seed: int) -> Baseline:
     """What costs on this traffic are held against."""
     plan = clairvoyant.reference(case.trace, case.workload, seed)
-    traffic, warm_up_s = draw(case.trace, case.workload, seed), Conditions().warm_up_s
-    floor_s = lower_bound_s(traffic, case.workload, Batching(), warm_up_s)
-    limit = allowed(case.workload)
-    return Baseline(case.trace.name, case.workload.name, case.trace.counted, limit, plan.pod_hours, floor_s / 3600)
+    return Baseline(case.trace.name, case.workload.name, case.trace.counted, allowed(case.workload), plan.pod_hours)
+
+
+def floor_pod_hours(case: Case, seed: int) -> float:
+    """What no plan can undercut."""
+    traffic = draw(case.trace, case.workload, seed)
+    return lower_bound_s(traffic, case.workload, Batching(), Conditions().warm_up_s) / 3600
 
 
 # ---------------------------------------------------------------- one setting for each trace
@@ -113,7 +116,10 @@ def tune_common(asked: Asked, workload: str, rows: int) -> tuple[list[Baseline],
     """For each family the common settings that no other beats on the traces that count."""
     cases = [case for case in asked.cases if case.workload.name == workload and case.trace.counted]
     baselines = [baseline(case, asked.seeds[0]) for case in cases]
-    floors = {each.trace: each.floor_pod_hours / each.reference_pod_hours for each in baselines}
+    floors = {
+        each.trace: floor_pod_hours(case, asked.seeds[0]) / each.reference_pod_hours
+        for case, each in zip(cases, baselines, strict=True)
+    }
     tries = {
         each.trace: _Try(Trials(case, asked.out, keep=0), asked.rule(case), each.reference_pod_hours)
         for case, each in zip(cases, baselines, strict=True)
@@ -123,7 +129,7 @@ def tune_common(asked: Asked, workload: str, rows: int) -> tuple[list[Baseline],
         front: list[hindsight.Standing] = []
         for front in hindsight.common(spaces.common(family), tries, floors, rows):
             replays = sum(each.trials.replayed for each in tries.values())
-            _say(f"{workload} {family}: {replays} replays, {len(front)} settings on the front so far")
+            say(f"{workload} {family}: {replays} replays, {len(front)} settings on the front so far")
         for standing in front:
             scores = {name: standing.marks[name].score for name in floors}
             found.append(Common(workload, family, scores))
@@ -150,9 +156,9 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         asked = Asked(
-            cases=tuple(_cases(options.traces, options.workloads)),
+            cases=tuple(cases_of(options.traces, options.workloads)),
             families=tuple(_family(name) for name in options.families.split(",")),
-            seeds=tuple(sorted(_seed(text) for text in options.seeds.split(","))),
+            seeds=seeds_of(options.seeds),
             out=options.out,
         )
         options.data.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +170,7 @@ def main(arguments: Sequence[str]) -> int:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        _say(f"interrupted: finished replays are kept in {options.out}; the same command goes on from there")
+        say(f"interrupted: finished replays are kept in {options.out}; the same command goes on from there")
         return 130
     if options.json:
         sys.stdout.buffer.write(options.data.read_bytes())
@@ -180,7 +186,7 @@ def _search_tuned(asked: Asked, data: Path, rounds: int, workers: Workers) -> No
         known = replace(known, code=code_digest(), seeds=asked.seeds).with_tuned(base, found)
         tuned.save(data, known)
         since = f"{number} of {len(tasks)} ({time.monotonic() - began_s:.0f} s)"
-        _say(f"{since}: {base.trace} {base.workload}: {_costs(base, found)}")
+        say(f"{since}: {base.trace} {base.workload}: {_costs(base, found)}")
 
 
 def _search_common(asked: Asked, data: Path, rows: int, workers: Workers) -> None:
@@ -198,11 +204,17 @@ def _costs(base: Baseline, found: Sequence[Tuned]) -> str:
     )
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Talk about progress."""
     print(text, file=sys.stderr, flush=True)
 
 
-def _cases(traces: str, workloads: str) -> Iterator[Case]:
+def cases_of(traces: str, workloads: str) -> Iterator[Case]:
+    """Each trace under each workload; names with commas between them.
+
+    Raises:
+        InvalidInput: there is no such trace or workload.
+    """
     served = [find_workload(name) for name in workloads.split(",")]
     for word in traces.split(","):
         for name in expand(word):
@@ -217,10 +229,16 @@ def _family(name: str) -> Family:
         raise InvalidInput(f"--families: {name!r} — one or more of {', '.join(Family)}") from None
 
 
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise InvalidInput(f"--seeds: {text!r} — whole numbers from 0, with commas between them")
-    return int(text)
+def seeds_of(texts: str) -> tuple[int, ...]:
+    """Seeds with commas between them.
+
+    Raises:
+        InvalidInput: one is no whole number.
+    """
+    problems = [f"--seeds: {text!r} — a whole number from 0" for text in texts.split(",") if not text.isdecimal()]
+    if problems:
+        raise InvalidInput(*problems)
+    return tuple(sorted({int(text) for text in texts.split(",")}))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -233,15 +251,20 @@ def _parser() -> argparse.ArgumentParser:
     one = which.add_parser("common", help="the one setting that keeps most traces, for each family")
     one.add_argument("--rows", type=int, default=1, help="1: the winner alone; 3: also what keeps up to 2 traces fewer")
     for command in (each, one):
-        command.add_argument("--traces", default="all", help="names or files, with commas between them")
-        command.add_argument("--workloads", default="tts,asr")
         command.add_argument("--families", default=",".join(Family))
-        command.add_argument("--seeds", default=",".join(map(str, SEEDS)))
-        command.add_argument("--jobs", type=int, default=1, help="processes; -1: one for each core")
-        command.add_argument("--out", type=Path, default=OUT, help="folder for single replays")
-        command.add_argument("--data", type=Path, default=DATA, help="file of what was found; read, and written anew")
-        command.add_argument("--json", action="store_true", help="print that file at the end")
+        add_common_options(command, OUT, DATA)
     return parser
+
+
+def add_common_options(parser: argparse.ArgumentParser, out: Path, data: Path) -> None:
+    """What every command has that replays for the comparison."""
+    parser.add_argument("--traces", default="all", help="names or files, with commas between them")
+    parser.add_argument("--workloads", default="tts,asr")
+    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
+    parser.add_argument("--jobs", type=int, default=1, help="processes; -1: one for each core")
+    parser.add_argument("--out", type=Path, default=out, help="folder for finished replays")
+    parser.add_argument("--data", type=Path, default=data, help="file of what was found; read, and written anew")
+    parser.add_argument("--json", action="store_true", help="print that file at the end")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a search found, as the file that is kept with the documentation: settings and figures, no traffic."""
+"""What was measured, as files that are kept with the documentation: settings and figures, no traffic."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ class Baseline:
     """Share of requests that may miss."""
     reference_pod_hours: float
     """Of the clairvoyant plan of the first seed."""
-    floor_pod_hours: float
-    """No plan costs less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,30 @@ class Common:
 
 
 @dataclass(frozen=True, slots=True)
+class Shipped:
+    """A policy as it ships on one trace: means over the seeds."""
+
+    policy: str
+    """The family: predictive stands for the file of each workload."""
+    trace: str
+    workload: str
+    seeds: tuple[int, ...]
+    missed_ratio: float
+    pod_hours: float
+    starts_per_hour: float | None
+    """None where it was not kept."""
+    code: str
+    """Digest of all code that a replay depends on, or the commit."""
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What stands once in a table."""
+        return self.workload, self.trace, self.policy
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """Everything that a search has found so far."""
+    """Everything that was measured so far."""
 
     code: str = ""
     """Digest of the code that the figures come out of."""
@@ -62,6 +82,7 @@ class Found:
     tuned: tuple[Tuned, ...] = ()
     common: tuple[Common, ...] = ()
     """For each workload and family the one that keeps most traces first, then cheaper ones that keep fewer."""
+    shipped: tuple[Shipped, ...] = ()
 
     def with_tuned(self, baseline: Baseline, found: Sequence[Tuned]) -> Found:
         """With what was found for one trace, in place of what was known for those families."""
@@ -77,6 +98,12 @@ class Found:
         others = [each for each in self.common if (each.workload, each.family) not in places]
         common = sorted([*others, *found], key=lambda each: (each.workload, each.family))  # stable: the front's order
         return replace(self, baselines=_merged(self.baselines, baselines), common=tuple(common))
+
+    def with_shipped(self, baselines: Iterable[Baseline], found: Iterable[Shipped]) -> Found:
+        """With policies as they ship in place of what was known of them."""
+        shipped = {each.place: each for each in self.shipped} | {each.place: each for each in found}
+        ordered = tuple(shipped[place] for place in sorted(shipped))
+        return replace(self, baselines=_merged(self.baselines, baselines), shipped=ordered)
 
     def starts(self, trace: str, workload: str, family: Family) -> list[Setting]:
         """What won last time."""
@@ -106,6 +133,7 @@ def load(path: Path) -> Found:
             baselines=tuple(Baseline(**each) for each in record["baselines"]),
             tuned=tuple(_tuned(each) for each in record["tuned"]),
             common=tuple(_common(each) for each in record["common"]),
+            shipped=tuple(_shipped(each) for each in record.get("shipped", ())),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{path}: is not what a search writes: {error}") from error
@@ -121,6 +149,7 @@ def save(path: Path, found: Found) -> None:
         "baselines": map(asdict, found.baselines),
         "tuned": map(_of_tuned, found.tuned),
         "common": map(_of_common, found.common),
+        "shipped": map(_of_shipped, found.shipped),
     }
     lines = [f'{{"code": "{found.code}", "seeds": {list(found.seeds)}']
     for name, entries in parts.items():
@@ -144,6 +173,12 @@ def _of_common(common: Common) -> dict[str, Any]:
     return {"workload": common.workload, "family": common.family.value, "scores": scores}
 
 
+def _of_shipped(shipped: Shipped) -> dict[str, Any]:
+    starts = shipped.starts_per_hour
+    rounded = {"missed_ratio": round(shipped.missed_ratio, 7), "pod_hours": round(shipped.pod_hours, 4)}
+    return asdict(shipped) | rounded | {"starts_per_hour": None if starts is None else round(starts, 3)}
+
+
 def _of_score(score: Score) -> dict[str, Any]:
     trials = [[round(t.missed_ratio, 7), round(t.pod_hours, 4), round(t.starts_per_hour, 3)] for t in score.trials]
     return {"setting": to_json(score.setting), "trials": trials}
@@ -157,6 +192,10 @@ def _tuned(entry: Mapping[str, Any]) -> Tuned:
 def _common(entry: Mapping[str, Any]) -> Common:
     scores = {trace: _score(score) for trace, score in entry["scores"].items()}
     return Common(entry["workload"], Family(entry["family"]), scores)
+
+
+def _shipped(entry: Mapping[str, Any]) -> Shipped:
+    return Shipped(**{**entry, "seeds": tuple(entry["seeds"])})
 
 
 def _score(entry: Mapping[str, Any]) -> Score:

@@ -248,7 +248,7 @@ def test_a_setting_that_is_none_is_named(values):
 
 
 def test_what_was_found_is_read_as_it_was_written(tmp_path):
-    base = Baseline("a", "tts", counted=True, allowed=0.01, reference_pod_hours=12.5, floor_pod_hours=10.0)
+    base = Baseline("a", "tts", counted=True, allowed=0.01, reference_pod_hours=12.5)
     score = Score(Kpa(0.61), (Trial(0.0093, 14.25, 3.5), Trial(0.0101, 14.5, 3.25)))
     found = Found(code="abc", seeds=(1, 2))
     found = found.with_tuned(base, [Tuned("a", "tts", Family.KPA, score), Tuned("a", "tts", Family.HPA, None)])
