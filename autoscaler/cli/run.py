@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from autoscaler.cluster.lease import Timing
     from autoscaler.ports import Journal
+    from autoscaler.service.policies import InForce
     from autoscaler.service.wiring import Job
 
 _KUBECONFIG = "How to reach the cluster; without it, the cluster this process runs in."
@@ -52,23 +53,23 @@ def run(
     """
     from autoscaler.cluster.api import connect, own_namespace
     from autoscaler.journal.log import JsonlJournal
+    from autoscaler.service.policies import PolicyFolder
     from autoscaler.service.process import Candidacy, Controller, run_until
     from autoscaler.service.wiring import load_jobs
     from autoscaler.spec import find_workload
 
     api = connect(kubeconfig)
     here = own_namespace(kubeconfig)
-    jobs = load_jobs(policies, here, find_workload(workload) if workload else None)
-    for job in jobs:
-        for finding in job.policy.findings:
-            typer.echo(str(finding), err=True)
+    served = find_workload(workload) if workload else None
     log = JsonlJournal(journal) if journal else None
     if once:
-        _once(jobs, api, log, dry_run=dry_run, json=json)
+        _once(load_jobs(policies, here, served), api, log, dry_run=dry_run, json=json)
     else:
+        followed = PolicyFolder(policies, here, served)
+        _check_some(followed.read(), policies)
         candidacy = None if dry_run else Candidacy(identity or socket.gethostname(), _timing(lease))
         _log_as_json()
-        controller = Controller(jobs, api, here, candidacy=candidacy, log=log, listen=_address(listen))
+        controller = Controller(followed, api, here, candidacy=candidacy, log=log, listen=_address(listen))
         run_until(controller, _ended())
 
 
@@ -77,6 +78,9 @@ def _once(jobs: list[Job], api: ApiClient, log: Journal | None, *, dry_run: bool
     from autoscaler.journal.log import encode
     from autoscaler.service.once import run_once
 
+    for job in jobs:
+        for finding in job.policy.findings:
+            typer.echo(str(finding), err=True)
     ticks = []
     for tick in run_once(jobs, api, "dry run" if dry_run else None):
         ticks.append(tick)
@@ -85,6 +89,13 @@ def _once(jobs: list[Job], api: ApiClient, log: Journal | None, *, dry_run: bool
         typer.echo(encode(tick).decode().rstrip() if json else "\n".join(explain(tick)))
     if code := exit_code(ticks):
         raise typer.Exit(code)
+
+
+def _check_some(in_force: InForce, policies: Path) -> None:
+    """A process that could size nothing does not start; one bad file among others does not keep it from starting."""
+    if not in_force.jobs:
+        problems = [line for lines in in_force.problems.values() for line in lines]
+        raise InvalidInput(*(problems or [f"{policies}: no policy — a ScalingPolicy file, or a folder with one"]))
 
 
 def _ended() -> threading.Event:

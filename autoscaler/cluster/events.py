@@ -28,6 +28,9 @@ STARTS_STUCK = "StartsStuck"
 EXTERNAL_CHANGE = "ExternalChange"
 SIZE_CONTESTED = "SizeContested"
 
+POLICY_REFUSED = "PolicyRefused"
+POLICY_ACCEPTED = "PolicyAccepted"
+
 NOTE_CHARACTERS = 1024
 """The API takes no longer note (events.k8s.io/v1)."""
 WAITING = 1000
@@ -128,11 +131,20 @@ class Announcer:
         """See `Journal`."""
         for note in notes_of(self._before.get(tick.target), tick):
             assert isinstance(tick.seen, Observation)  # noqa: S101 — notes are of observations only
-            try:
-                self._waiting.put_nowait((tick.target, tick.seen.fleet.uid, note))
-            except queue.Full:
-                self.lost += 1
+            self._announce(tick.target, tick.seen.fleet.uid, note)
         self._before[tick.target] = tick
+
+    def announce(self, target: str, note: Note) -> None:
+        """Say something about a target that no tick says; about one that was never seen there is nothing to tell."""
+        before = self._before.get(target)
+        if before is not None and isinstance(before.seen, Observation):
+            self._announce(target, before.seen.fleet.uid, note)
+
+    def _announce(self, target: str, uid: str, note: Note) -> None:
+        try:
+            self._waiting.put_nowait((target, uid, note))
+        except queue.Full:
+            self.lost += 1
 
     def _run(self) -> None:
         while True:

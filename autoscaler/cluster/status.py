@@ -94,6 +94,13 @@ def _able(undone: Sequence[Outcome]) -> dict[str, str]:
     return _condition("AbleToScale", "False", reason, "; ".join(outcome.detail for outcome in undone))
 
 
+def _policy(problems: str) -> dict[str, str]:
+    """A policy that cannot be used leaves the last good one in force."""
+    if not problems:
+        return _condition("PolicyValid", "True", "InForce", "")
+    return _condition("PolicyValid", "False", "LastGoodInForce", problems)
+
+
 def _condition(kind: str, status: str, reason: str, message: str) -> dict[str, str]:
     return {"type": kind, "status": status, "reason": reason, "message": message}
 
@@ -120,6 +127,7 @@ class Statuses:
         call = partial(self._core.list_namespaced_config_map, label_selector=selector)
         self._reflector = Reflector(call, namespace, self._known)
         self._said: dict[str, dict[str, Any]] = {}
+        self._trouble: dict[str, str] = {}
         self._waiting: dict[str, dict[str, str]] = {}
         self._writing = False
         self._woken = threading.Condition()
@@ -146,6 +154,7 @@ class Statuses:
     def append(self, tick: Tick) -> None:
         """See `Journal`. Only what has changed is written, and of several changes the last."""
         status = status_of(tick)
+        status["conditions"].append(_policy(self._trouble.get(tick.target, "")))
         if self._said.get(tick.target) == status:
             return
         self._said[tick.target] = status
@@ -160,6 +169,12 @@ class Statuses:
     def keep(self, target: str, text: str) -> None:
         """Keep what the policy of a target goes on with in the next process."""
         self._write_soon(target, MEMORY, text)
+
+    def troubled(self, target: str, problems: str) -> bool:
+        """Show from the next tick on what is wrong with the file of a target's policy; whether that is news."""
+        news = self._trouble.get(target, "") != problems
+        self._trouble[target] = problems
+        return news
 
     def flush(self, within_s: float) -> bool:
         """Wait until all is written that waits; whether it was in time."""

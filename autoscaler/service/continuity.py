@@ -42,6 +42,7 @@ class Continuity:
         store: where its memory outlives this process.
         read_history: the past up to a time; None where Prometheus has none. Raises Unreachable and InvalidInput.
         metrics: where the length of the past and refused memories are shown.
+        left: what another runner of this process left, newer than anything in the store.
     """
 
     def __init__(
@@ -51,12 +52,15 @@ class Continuity:
         store: Store,
         read_history: Callable[[float], History | None],
         metrics: Metrics,
+        *,
+        left: bytes | None = None,
     ) -> None:
         self._name = name
         self._policy = policy
         self._store = store
         self._read_history = read_history
         self._metrics = metrics
+        self._left = left
         self._kept: bytes | None = None
         self._kept_at_s = 0.0
         self._attempts = 0
@@ -76,14 +80,16 @@ class Continuity:
         if self._again_s is not None and at_s >= self._again_s:
             self._ask(at_s, trainer)
 
-    def keep(self, memory: Any, at_s: float) -> None:  # noqa: ANN401
-        """Keep the memory as it is now."""
+    def keep(self, memory: Any, at_s: float) -> bytes:  # noqa: ANN401
+        """Keep the memory as it is now; gives what is kept."""
         self._kept_at_s = at_s
-        self._store.keep(self._name, self._policy.keep(memory, at_s).decode())
+        kept = self._policy.keep(memory, at_s)
+        self._store.keep(self._name, kept.decode())
+        return kept
 
     def _recall(self, at_s: float) -> Any | None:  # noqa: ANN401
         text = self._store.kept(self._name)
-        self._kept = text.encode() if text else None
+        self._kept, self._left = self._left or (text.encode() if text else None), None
         if self._kept is None:
             _log.info("nothing was kept of this target: it begins", target=self._name)
             return None

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from functools import partial
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
 from kubernetes import client
 from prometheus_client import CollectorRegistry
 
 from autoscaler.cluster.actuator import ClusterActuator
 from autoscaler.cluster.api import manager_of
-from autoscaler.cluster.events import Announcer
+from autoscaler.cluster.events import POLICY_ACCEPTED, POLICY_REFUSED, Announcer, Note
 from autoscaler.cluster.lease import ClusterLease, Election, Elector, Timing, wall_clock
 from autoscaler.cluster.status import Statuses
 from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
@@ -28,8 +26,10 @@ from autoscaler.ports import Journal
 from autoscaler.prometheus.client import Prometheus
 from autoscaler.service.continuity import Continuity
 from autoscaler.service.endpoint import Endpoint
+from autoscaler.service.policies import InForce, PolicyFolder
 from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
+from autoscaler.service.targets import Targets
 from autoscaler.service.trainer import BackgroundTrainer, OneThread
 from autoscaler.service.wiring import REQUEST_S, Job, SystemClock, access_of, history_of, signals_of
 
@@ -60,7 +60,7 @@ class Controller:
     """Everything of one process, started and stopped together.
 
     Args:
-        jobs: what to size.
+        policies: what to size; followed while the process runs.
         api: a connection.
         namespace: the controller's own: there are the Lease and the statuses.
         candidacy: how to stand for leader; None writes nothing, which is a dry run.
@@ -70,7 +70,7 @@ class Controller:
 
     def __init__(
         self,
-        jobs: Sequence[Job],
+        policies: PolicyFolder,
         api: client.ApiClient,
         namespace: str,
         *,
@@ -87,16 +87,20 @@ class Controller:
         self._recorder = Recorder(self._metrics, [self._announcer, self._statuses, *([log] if log else [])])
         self._metrics.leader.set_function(lambda: float(self._elector is not None and self._elector.leading()))
         self._manager = manager_of(namespace)
-        spaces = sorted({job.namespace for job in jobs})
-        self._namespaces = {name: WatchedNamespace(api, name, manager=self._manager) for name in spaces}
+        self._namespaces: dict[str, WatchedNamespace] = {}
         self._fits = OneThread("fit")
-        self._runners = [self._runner(job) for job in jobs]
-        self._endpoint = Endpoint(*listen, registry, {"/healthz": self.unhealthy, "/readyz": self.unready})
-        self._scheduler = BackgroundScheduler(
+        self._policies = policies
+        self._ended = threading.Event()
+        following = partial(policies.follow, self._take_up, self._ended)
+        self._following = threading.Thread(target=following, name="policies", daemon=True)
+        scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(WORKERS)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
+        self._scheduler = scheduler
+        self._targets = Targets(self._runner, scheduler)
+        self._endpoint = Endpoint(*listen, registry, {"/healthz": self.unhealthy, "/readyz": self.unready})
 
     @property
     def port(self) -> int:
@@ -106,26 +110,22 @@ class Controller:
     def start(self) -> None:
         """Begin to watch, to stand for leader and to tick; the first ticks are spread over their interval."""
         self._endpoint.start()
-        for namespace in self._namespaces.values():
-            namespace.start()
         self._announcer.start()
         self._statuses.start()
         if self._elector:
             self._elector.start()
-        for index, runner in enumerate(self._runners):
-            tick_s = runner.target.policy.tick_s
-            first = datetime.now(UTC) + timedelta(seconds=tick_s * index / len(self._runners))
-            self._scheduler.add_job(runner.run, IntervalTrigger(seconds=tick_s, timezone=UTC), next_run_time=first)
+        self._take_up(self._policies.read())
         self._scheduler.start()
-        _log.info("started", targets=len(self._runners), port=self.port)
+        self._following.start()
+        _log.info("started", targets=len(self._targets.runners), port=self.port)
 
     def stop(self) -> None:
-        """End: no new tick begins, the lease is given back, nothing is relabelled."""
-        self._scheduler.shutdown(wait=False)
-        ended_s = time.monotonic() + KEEP_S
-        for runner in self._runners:
-            runner.close(max(0.0, ended_s - time.monotonic()))
-        self._statuses.flush(max(0.0, ended_s - time.monotonic()))
+        """End: no new tick begins, what outlives us is kept, the lease is given back; nothing is relabelled."""
+        self._ended.set()
+        kept_until_s = time.monotonic() + KEEP_S
+        self._following.join(KEEP_S)  # the interpreter does not end while it waits for files to change
+        self._targets.close(lambda: max(0.0, kept_until_s - time.monotonic()))
+        self._statuses.flush(max(0.0, kept_until_s - time.monotonic()))
         self._fits.shutdown()
         if self._elector:
             self._elector.stop(STOP_S - KEEP_S)
@@ -135,11 +135,29 @@ class Controller:
         self._endpoint.stop()
         _log.info("stopped")
 
+    def _take_up(self, in_force: InForce) -> None:
+        """Size what the files say now, and say what is wrong with them."""
+        for name in sorted({job.namespace for job in in_force.jobs.values()} - set(self._namespaces)):
+            watched = WatchedNamespace(self._api, name, manager=self._manager)
+            watched.start()
+            self._namespaces = self._namespaces | {name: watched}
+        self._targets.settle(in_force.jobs)
+        self._metrics.policies_refused.set(len(in_force.problems))
+        for file, problems in in_force.problems.items():
+            _log.error("policy file refused", file=file, problems=problems)
+        for target in in_force.jobs:
+            trouble = "; ".join(in_force.troubles.get(target, ()))
+            if self._statuses.troubled(target, trouble):
+                note = Note("Warning", POLICY_REFUSED, f"the last good policy stays in force: {trouble}")
+                self._announcer.announce(
+                    target, note if trouble else Note("Normal", POLICY_ACCEPTED, "the policy file is in force again")
+                )
+
     def unhealthy(self) -> str | None:
         """Which target has not ticked for too long."""
         late = [
             f"{runner.target.name}: no tick for {runner.behind_s():.0f} s"
-            for runner in self._runners
+            for runner in self._targets.runners
             if runner.behind_s() > LATE_TICKS * runner.target.policy.tick_s + SLACK_S
         ]
         return "; ".join(late[:3]) or None
@@ -160,7 +178,7 @@ class Controller:
             return "dry run"
         return None if self._elector.leading() else "not the leader"
 
-    def _runner(self, job: Job) -> Runner:
+    def _runner(self, job: Job, left: bytes | None) -> Runner:
         namespace = self._namespaces[job.namespace]
         where = (self._api, job.namespace, job.deployment)
 
@@ -184,7 +202,7 @@ class Controller:
         continuity = None
         if isinstance(policy, Lasting):
             past = partial(history_of, job, policy.reach_s)
-            continuity = Continuity(job.target.name, policy, self._statuses, past, self._metrics)
+            continuity = Continuity(job.target.name, policy, self._statuses, past, self._metrics, left=left)
         return Runner(job.target, ports, self._metrics, leading=self._may_tick, paused=paused, continuity=continuity)
 
 

@@ -52,6 +52,11 @@ class Metrics:
         self.failures = Counter(
             "speech_autoscaler_tick_failures", "Ticks that ended in an error of ours.", ["target"], registry=registry
         )
+        self.policies_refused = Gauge(
+            "speech_autoscaler_policy_files_refused",
+            "Policy files that cannot be used; what was in force before stays.",
+            registry=registry,
+        )
         self.refused = Counter(
             "speech_autoscaler_kept_memory_refused",
             "Kept memories that did not fit: the target began anew.",

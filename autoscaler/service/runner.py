@@ -51,6 +51,7 @@ class Runner:
         self._continuity = continuity
         self._began: tuple[Ports, State] | None = None
         self._ticking = threading.Lock()
+        self._ended = False
         self.completed_s = monotonic()
 
     def run(self) -> None:
@@ -67,18 +68,24 @@ class Runner:
         """Seconds since the last tick ended."""
         return self._monotonic() - self.completed_s
 
-    def close(self, within_s: float) -> None:
-        """Keep what outlives this process; a tick that does not end in time keeps what was kept before."""
-        if self._continuity is None or not self._ticking.acquire(timeout=within_s):
-            return
+    def close(self, within_s: float) -> bytes | None:
+        """End; what outlives this runner, which is kept too while this process leads.
+
+        After a tick that does not end in time, what was kept before stays.
+        """
+        if not self._ticking.acquire(timeout=within_s):
+            return None
         try:
-            if self._began is not None and self._leading():
-                ports, state = self._began
-                self._continuity.keep(state.memory, ports.clock.now_s())
+            began, self._ended = self._began, True
+            if self._continuity is None or began is None:
+                return None
+            return self._continuity.keep(began[1].memory, began[0].clock.now_s())
         finally:
             self._ticking.release()
 
     def _tick(self) -> None:
+        if self._ended:
+            return
         if not self._leading():
             self._began = None
             return

@@ -63,14 +63,26 @@ def load_jobs(path: Path, own_namespace: str, workload: Workload | None = None) 
         InvalidInput: a file cannot be used or not be carried out whole, names no target, or names one that another
             file names too.
     """
-    files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
-    loaded = [load_file(file) for file in files]
-    policies = [each for each in loaded if not isinstance(each, LoadedWorkload)]
-    if not policies:
+    jobs = [job for file in policy_files(path) if (job := load_job(file, own_namespace, workload))]
+    if not jobs:
         raise InvalidInput(f"{path}: no policy — a ScalingPolicy file, or a folder with at least one")
-    jobs = [_job(policy, own_namespace, workload) for policy in policies]
     _check_distinct(jobs)
     return jobs
+
+
+def policy_files(path: Path) -> list[Path]:
+    """The file, or the `.yaml` files of a folder."""
+    return sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
+
+
+def load_job(file: Path, own_namespace: str, workload: Workload | None = None) -> Job | None:
+    """The policy of a file; None where it is a workload, which policies refer to.
+
+    Raises:
+        InvalidInput: it cannot be used or not be carried out whole, or names no target.
+    """
+    loaded = load_file(file)
+    return None if isinstance(loaded, LoadedWorkload) else _job(loaded, own_namespace, workload)
 
 
 def signals_of(job: Job, prometheus: Prometheus) -> PrometheusSignals:

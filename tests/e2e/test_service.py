@@ -177,3 +177,40 @@ def test_flags_that_cannot_be_used(kubeconfig, policies, flags, says):
     ended = autoscaler("run", "--policies", policies, "--kubeconfig", kubeconfig, *flags)
     assert ended.code == 2
     assert says in ended.err
+
+
+def test_a_changed_policy_is_taken_up_and_a_broken_one_leaves_the_last_good_one(
+    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
+):
+    tts, _ = services
+    file = policies / "tts.yaml"
+    good = file.read_text()
+
+    def swapped(text):
+        """As an editor and a ConfigMap do it: whole or not at all."""
+        new = policies / ".new"
+        new.write_text(text)
+        new.rename(file)
+
+    with controller(tmp_path, "pod-a", policies, kubeconfig) as ours:
+        wait_for("a decision", lambda: wants(namespace, 2) in ours.get("/metrics")[1])
+        swapped(good.replace("min: 1", "min: 4"))
+        wait_for("tts to grow", lambda: tts.read().spec.replicas == 4)
+        tts.settle(4)
+        carry(pods, tts, 0.5)
+        swapped(good.replace("min: 1", "min: one"))
+        refused = "speech_autoscaler_policy_files_refused 1.0"
+        wait_for("the refusal", lambda: refused in ours.get("/metrics")[1])
+        [told] = wait_for("an Event of it", lambda: events(cluster, namespace, "PolicyRefused"))
+        assert "tts.yaml:7" in told.message
+        assert "min" in told.message
+
+        def conditions():
+            return {each["type"]: each for each in status_of(cluster, namespace, "tts")["conditions"]}
+
+        wait_for("the condition", lambda: conditions()["PolicyValid"]["status"] == "False")
+        assert tts.read().spec.replicas == 4
+        assert ours.get("/readyz") == (200, "ok\n")
+        swapped(good)
+        wait_for("it to be in force again", lambda: events(cluster, namespace, "PolicyAccepted"))
+        wait_for("the condition", lambda: conditions()["PolicyValid"]["status"] == "True")

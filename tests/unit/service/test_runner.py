@@ -202,6 +202,7 @@ class Lasts:
 
     def keep(self, memory, at_s):
         self.kept = memory
+        return b"%d" % memory
 
 
 def test_a_target_goes_on_with_what_was_kept_and_keeps_it_at_the_end(metrics):
@@ -209,14 +210,17 @@ def test_a_target_goes_on_with_what_was_kept_and_keeps_it_at_the_end(metrics):
     ours = runner(world, metrics, policy, continuity=lasts)
     ours.run()
     ours.run()
-    ours.close(1.0)
+    assert ours.close(1.0) == b"43"
     assert (policy.memories, lasts.tended, lasts.kept) == ([41, 42], [42, 43], 43)
+    ours.run()
+    assert policy.memories == [41, 42]
 
 
-def test_who_does_not_lead_any_more_keeps_nothing(metrics):
+def test_who_does_not_lead_any_more_has_nothing_to_leave(metrics):
     world, lasts = World(metrics), Lasts()
     leads = iter([True, False])
     ours = runner(world, metrics, Wish(), continuity=lasts, leading=lambda: next(leads))
     ours.run()
-    ours.close(1.0)
+    ours.run()
+    assert ours.close(1.0) is None
     assert lasts.kept is None
