@@ -12,11 +12,14 @@ from typing import Annotated
 
 import typer
 
+from autoscaler.cli.pause import Kubeconfig, Namespace
 from autoscaler.model import InvalidInput, Observation, Tick
 
 
 def explain(
-    log: Annotated[Path, typer.Argument(help="A decision log (JSONL).", show_default=False)],
+    log: Annotated[
+        Path, typer.Argument(help="A decision log (JSONL); with --kubeconfig, a live target.", show_default=False)
+    ],
     at: Annotated[
         str | None,
         typer.Option(
@@ -25,13 +28,24 @@ def explain(
     ] = None,
     target: Annotated[str | None, typer.Option(help="Only this target, where the log holds several.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print ticks as JSON lines instead of words.")] = False,
+    *,
+    kubeconfig: Kubeconfig = None,
+    namespace: Namespace = None,
 ) -> None:
     """Show what was seen, what each stage said and what ruled.
 
     Without `--at`: every change of size or of what ruled, a line each, then the last change in full.
 
+    Of a live target the last change is shown, as its ConfigMap has it.
+
     Example: `autoscaler explain decisions.jsonl --at +2h`
+    Example: `autoscaler explain voice-inference/emotivoice --kubeconfig ~/.kube/config`
     """
+    if kubeconfig is not None:
+        if at is not None or target is not None:
+            raise InvalidInput("--at and --target are for decision logs: a live target shows its last change")
+        typer.echo(_live(str(log), kubeconfig, namespace, as_json=json))
+        return
     from autoscaler.journal import explain as words
     from autoscaler.journal.log import encode, read
 
@@ -55,6 +69,27 @@ def explain(
     if last and not json:
         typer.echo("")
         _show(*last, as_json=False)
+
+
+def _live(target: str, kubeconfig: Path, namespace: str | None, *, as_json: bool) -> str:
+    """The last change of a target, in words or as its status has it."""
+    import orjson
+
+    from autoscaler.cluster.api import RefusedError, connect, own_namespace
+    from autoscaler.cluster.status import reported
+
+    where = namespace or own_namespace(kubeconfig)
+    name = target if "/" in target else f"{where}/{target}"
+    try:
+        found = {each.target: each for each in reported(connect(kubeconfig), where)}
+    except RefusedError as error:
+        raise InvalidInput(f"namespace {where}: {error}") from error
+    if name not in found or not found[name].status:
+        known = ", ".join(found) or "there is none"
+        raise InvalidInput(f"{name}: no decision of it in namespace {where} — known: {known}")
+    if as_json:
+        return orjson.dumps(dict(found[name].status), option=orjson.OPT_INDENT_2).decode()
+    return found[name].explained
 
 
 def _show(before: Tick | None, tick: Tick, *, as_json: bool) -> None:

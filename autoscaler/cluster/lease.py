@@ -24,6 +24,8 @@ from autoscaler.cluster.api import RefusedError, answer
 from autoscaler.cluster.objects import Object
 from autoscaler.model import InvalidInput, Unreachable
 
+LEASE = "speech-autoscaler"
+"""Its name, unless told otherwise."""
 JITTER = 1.2
 _CONFLICT, _NOT_FOUND = 409, 404
 

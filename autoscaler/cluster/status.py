@@ -2,13 +2,14 @@
 
 It is not on the Deployment: what stands there is copied to ReplicaSets and brought back by `rollout undo`.
 `paused` belongs to people and is never written by the controller; the others are the controller's: `status.json`,
-and `memory.json`, which a policy goes on with in the next process.
+`explained`, the last change in words, and `memory.json`, which a policy goes on with in the next process.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,10 +23,12 @@ from autoscaler.cluster.api import FIELD_MANAGER, MERGE_PATCH, RefusedError, ans
 from autoscaler.cluster.lease import wall_clock
 from autoscaler.cluster.mirror import Mirror, Reflector
 from autoscaler.cluster.objects import Object
-from autoscaler.model import Missing, Observation, Outcome, Tick, Unreachable
+from autoscaler.model import Observation, Outcome, Phase, Tick, Unreachable
 
 LABELS: Mapping[str, str] = {"app.kubernetes.io/managed-by": FIELD_MANAGER, "autoscaling.speech/kind": "status"}
-STATUS, MEMORY = "status.json", "memory.json"
+STATUS, EXPLAINED, MEMORY = "status.json", "explained", "memory.json"
+REFRESH_S = 300.0
+"""So often a status is written in which nothing has changed: its figures move, and it says that we live."""
 _LONGEST_NAME = 253
 _NOT_FOUND, _CONFLICT = 404, 409
 _log = structlog.get_logger(__name__)
@@ -74,6 +77,7 @@ def status_of(tick: Tick) -> dict[str, Any]:
         "standby": decision.standby,
         "ruledBy": decision.ruled_by,
         "reason": ruling,
+        "pods": {phase.value: seen.fleet.count(phase) for phase in Phase},
         "paused": seen.paused,
         "conditions": [
             _condition(
@@ -84,6 +88,22 @@ def status_of(tick: Tick) -> dict[str, Any]:
                 "ScalingLimited", str(limited), "AtBound" if limited else "WithinBounds", ruling if limited else ""
             ),
         ],
+    }
+
+
+def details_of(tick: Tick) -> dict[str, Any]:
+    """What moves at every tick, and is written with what has changed."""
+    if not isinstance(tick.seen, Observation) or tick.decision is None:
+        return {}
+    scrapes = tick.seen.signals.scrapes
+    return {
+        "decidedAt": tick.seen.at_s,
+        "dataAgeSeconds": round(tick.seen.at_s - scrapes[-1].at_s, 1) if scrapes else None,
+        "steps": [
+            {"stage": step.stage, "serving": step.serving, "standby": step.standby, "reason": step.reason}
+            for step in tick.decision.steps
+        ],
+        "figures": dict(tick.decision.insight),
     }
 
 
@@ -105,6 +125,14 @@ def _condition(kind: str, status: str, reason: str, message: str) -> dict[str, s
     return {"type": kind, "status": status, "reason": reason, "message": message}
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What was written last, and when."""
+
+    status: Mapping[str, Any]
+    at_s: float
+
+
 class Statuses:
     """The ConfigMaps of all targets: pauses are known by watch, statuses are written beside the loop.
 
@@ -112,12 +140,19 @@ class Statuses:
         api: a connection.
         namespace: the controller's own.
         forbidden: why nothing may be written; asked before every write.
+        explain: a tick in words, given the one before.
         timeout_s: for one request.
     """
 
     def __init__(
-        self, api: client.ApiClient, namespace: str, forbidden: Callable[[], str | None], timeout_s: float = 3.0
+        self,
+        api: client.ApiClient,
+        namespace: str,
+        forbidden: Callable[[], str | None],
+        explain: Callable[[Tick, Tick | None], Sequence[str]],
+        timeout_s: float = 3.0,
     ) -> None:
+        self._explain = explain
         self._core = client.CoreV1Api(api)
         self._namespace = namespace
         self._forbidden = forbidden
@@ -126,7 +161,9 @@ class Statuses:
         selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
         call = partial(self._core.list_namespaced_config_map, label_selector=selector)
         self._reflector = Reflector(call, namespace, self._known)
-        self._said: dict[str, dict[str, Any]] = {}
+        self._said: dict[str, _Said] = {}
+        self._before: dict[str, Tick] = {}
+        self._facts: dict[str, dict[str, Any]] = {}
         self._trouble: dict[str, str] = {}
         self._waiting: dict[str, dict[str, str]] = {}
         self._writing = False
@@ -152,14 +189,18 @@ class Statuses:
         return found is not None and found.paused
 
     def append(self, tick: Tick) -> None:
-        """See `Journal`. Only what has changed is written, and of several changes the last."""
-        status = status_of(tick)
-        status["conditions"].append(_policy(self._trouble.get(tick.target, "")))
-        if self._said.get(tick.target) == status:
+        """See `Journal`. What has changed is written, and now and then what has not; of several changes the last."""
+        name = tick.target
+        status = self._facts.get(name, {}) | status_of(tick)
+        status["conditions"] = [*status["conditions"], _policy(self._trouble.get(name, ""))]
+        before, self._before[name] = self._before.get(name), tick
+        said, now_s = self._said.get(name), time.monotonic()
+        if said is not None and said.status == status and now_s - said.at_s < REFRESH_S:
             return
-        self._said[tick.target] = status
-        at = {"at": wall_clock()} | ({} if isinstance(tick.seen, Missing) else {"decidedAt": tick.seen.at_s})
-        self._write_soon(tick.target, STATUS, _json(at | status))
+        self._said[name] = _Said(status, now_s)
+        whole = {"target": name, "at": wall_clock()} | details_of(tick) | status
+        self._write_soon(name, STATUS, _json(whole))
+        self._write_soon(name, EXPLAINED, "\n".join(self._explain(tick, before)))
 
     def kept(self, target: str) -> str | None:
         """What the policy of a target kept last, in whatever process."""
@@ -169,6 +210,10 @@ class Statuses:
     def keep(self, target: str, text: str) -> None:
         """Keep what the policy of a target goes on with in the next process."""
         self._write_soon(target, MEMORY, text)
+
+    def about(self, target: str, facts: Mapping[str, Any]) -> None:
+        """Show these with a target's status from the next tick on: its mode, its policy."""
+        self._facts[target] = dict(facts)
 
     def troubled(self, target: str, problems: str) -> bool:
         """Show from the next tick on what is wrong with the file of a target's policy; whether that is news."""
@@ -205,6 +250,41 @@ class Statuses:
         except (RefusedError, Unreachable) as error:
             self._said.pop(target, None)  # the next tick writes again
             _log.warning("status not written", target=target, error=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a target's ConfigMap says."""
+
+    target: str
+    paused: bool
+    status: Mapping[str, Any]
+    """As `status.json` has it; empty before the first decision."""
+    explained: str
+
+
+def reported(api: client.ApiClient, namespace: str, timeout_s: float = 10.0) -> list[Reported]:
+    """The statuses of all targets of the controller in a namespace, by name.
+
+    Raises:
+        RefusedError: the server refused.
+        Unreachable: no answer in time.
+    """
+    selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
+    listed = client.CoreV1Api(api).list_namespaced_config_map
+    found = answer(listed, namespace, label_selector=selector, timeout_s=timeout_s)["items"]
+    return sorted(map(_reported, found), key=lambda each: each.target)
+
+
+def _reported(config_map: Object) -> Reported:
+    data = config_map.get("data") or {}
+    try:
+        status = orjson.loads(data.get(STATUS, "{}"))
+    except orjson.JSONDecodeError:
+        status = {}
+    status = status if isinstance(status, dict) else {}
+    name = config_map["metadata"]["name"].removeprefix("autoscaler.").replace(".", "/", 1)
+    return Reported(str(status.get("target", name)), data.get("paused") == "true", status, str(data.get(EXPLAINED, "")))
 
 
 def pause(api: client.ApiClient, namespace: str, target: str, *, paused: bool, timeout_s: float = 3.0) -> None:

@@ -17,9 +17,10 @@ from prometheus_client import CollectorRegistry
 from autoscaler.cluster.actuator import ClusterActuator
 from autoscaler.cluster.api import manager_of
 from autoscaler.cluster.events import POLICY_ACCEPTED, POLICY_REFUSED, Announcer, Note
-from autoscaler.cluster.lease import ClusterLease, Election, Elector, Timing, wall_clock
+from autoscaler.cluster.lease import LEASE, ClusterLease, Election, Elector, Timing, wall_clock
 from autoscaler.cluster.status import Statuses
 from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
+from autoscaler.journal.explain import explain
 from autoscaler.loop import Ports
 from autoscaler.policies.policy import Lasting
 from autoscaler.ports import Journal
@@ -53,7 +54,7 @@ class Candidacy:
     identity: str
     """The pod's name, exactly: the admission policy compares it."""
     timing: Timing = DEFAULT_TIMING
-    lease: str = "speech-autoscaler"
+    lease: str = LEASE
 
 
 class Controller:
@@ -83,7 +84,7 @@ class Controller:
         self._api = api
         self._elector = _elector(api, namespace, candidacy) if candidacy else None
         self._announcer = Announcer(api, candidacy.identity if candidacy else "", self._forbidden, REQUEST_S)
-        self._statuses = Statuses(api, namespace, self._forbidden, REQUEST_S)
+        self._statuses = Statuses(api, namespace, self._forbidden, explain, REQUEST_S)
         self._recorder = Recorder(self._metrics, [self._announcer, self._statuses, *([log] if log else [])])
         self._metrics.leader.set_function(lambda: float(self._elector is not None and self._elector.leading()))
         self._manager = manager_of(namespace)
@@ -112,9 +113,9 @@ class Controller:
         self._endpoint.start()
         self._announcer.start()
         self._statuses.start()
+        self._take_up(self._policies.read())
         if self._elector:
             self._elector.start()
-        self._take_up(self._policies.read())
         self._scheduler.start()
         self._following.start()
         _log.info("started", targets=len(self._targets.runners), port=self.port)
@@ -145,7 +146,8 @@ class Controller:
         self._metrics.policies_refused.set(len(in_force.problems))
         for file, problems in in_force.problems.items():
             _log.error("policy file refused", file=file, problems=problems)
-        for target in in_force.jobs:
+        for target, job in in_force.jobs.items():
+            self._statuses.about(target, {"mode": job.target.rails.mode, "policy": job.policy.spec.policy.type})
             trouble = "; ".join(in_force.troubles.get(target, ()))
             if self._statuses.troubled(target, trouble):
                 note = Note("Warning", POLICY_REFUSED, f"the last good policy stays in force: {trouble}")

@@ -136,7 +136,7 @@ def recall(kept: bytes, settings: Settings, at_s: float, fresh: Memory) -> Memor
     trust = memory.trust
     trust.own, trust.residual, trust.left = found.trust.own, found.trust.residual, found.trust.left
     memory.shadows = Shadows.begin(1, memory.windows.served_from, settings.bounds.max_pods)
-    memory.shadows.keeping.target = np.array(found.shadows.target, dtype=np.int64)
+    memory.shadows.keeping.target = np.minimum(found.shadows.target, settings.bounds.max_pods).astype(np.int64)
     memory.shadows.ordered[:] = memory.shadows.keeping.target
     memory.shadows.misses = np.array(found.shadows.misses)
     memory.shadows.requests = found.shadows.requests
@@ -208,7 +208,7 @@ def _take_over(ticking: Memory, learned: Memory, settings: Settings) -> Memory:
     """A history's memory lives through what came while it was made, and takes over what ticks measured."""
     since = list(_since(ticking.traffic.series, learned.traffic.series.end_s))
     learned.demand, learned.lead, learned.loaded = ticking.demand, ticking.lead, ticking.loaded
-    learned.keeping = ticking.keeping
+    learned.keeping, learned.gate = ticking.keeping, ticking.gate
     learned.began_s, learned.next_fit_s = ticking.began_s, ticking.next_fit_s
     lived = learned.cleared  # a history that is too short to replay has left the shadows to the ticks
     for interval in since:

@@ -1,8 +1,21 @@
 """A target's ConfigMap: its name, who is paused, and what the status says."""
 
+import json
+import threading
+
 import pytest
 
-from autoscaler.cluster.status import config_map_name, status_of, status_view
+from autoscaler.cluster import status
+from autoscaler.cluster.status import (
+    EXPLAINED,
+    MEMORY,
+    REFRESH_S,
+    STATUS,
+    Statuses,
+    config_map_name,
+    status_of,
+    status_view,
+)
 from autoscaler.model import (
     Cause,
     Decision,
@@ -75,3 +88,85 @@ def test_names_are_valid_and_differ_however_long_they_are():
     assert short == "autoscaler.voice.tts"
     assert len(set(long)) == 2
     assert all(len(name) <= 253 for name in long)
+
+
+class Api:
+    """ConfigMaps of one namespace; keeps what was written."""
+
+    def __init__(self):
+        self.written = []
+
+    def list_namespaced_config_map(self, *_, **__):
+        """Nothing is watched here."""
+
+    def patch_namespaced_config_map(self, name, namespace, body, **_):
+        self.written.append((name, body["data"]))
+        return Response()
+
+
+class Response:
+    data = b"{}"
+
+
+@pytest.fixture
+def statuses(monkeypatch):
+    api = Api()
+    monkeypatch.setattr(status.client, "CoreV1Api", lambda _: api)
+    made = Statuses(None, "here", lambda: None, lambda _, before: ["in words", str(before is not None)])
+    made._thread.start()
+    made.api = api
+    return made
+
+
+def written(statuses):
+    assert statuses.flush(5.0)
+    return [
+        {name: json.loads(text) if name == STATUS else text for name, text in data.items()}
+        for _, data in statuses.api.written
+    ]
+
+
+def test_a_status_is_written_when_something_changes_and_not_at_every_tick(statuses):
+    for _ in range(3):
+        statuses.append(tick())
+    [first] = written(statuses)
+    assert (first[STATUS]["target"], first[STATUS]["serving"], first[EXPLAINED]) == ("voice/tts", 2, "in words\nFalse")
+    assert first[STATUS]["steps"] == [{"stage": "hpa", "serving": 2, "standby": 1, "reason": "because"}]
+    statuses.append(tick(ruled_by="bounds"))
+    assert len(written(statuses)) == 2
+
+
+def test_an_unchanged_status_is_refreshed_now_and_then(statuses, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(status.time, "monotonic", lambda: now[0])
+    statuses.append(tick())
+    written(statuses)
+    now[0] = REFRESH_S
+    statuses.append(tick())
+    assert len(written(statuses)) == 2
+
+
+def test_what_is_wrong_with_a_policy_file_is_a_condition(statuses):
+    statuses.about("voice/tts", {"mode": "observe", "policy": "hpa"})
+    assert statuses.troubled("voice/tts", "a.yaml:3 min")
+    assert not statuses.troubled("voice/tts", "a.yaml:3 min")
+    statuses.append(tick())
+    [said] = written(statuses)
+    assert said[STATUS]["mode"] == "observe"
+    assert said[STATUS]["conditions"][-1] == {
+        "type": "PolicyValid",
+        "status": "False",
+        "reason": "LastGoodInForce",
+        "message": "a.yaml:3 min",
+    }
+
+
+def test_a_kept_memory_and_a_status_are_one_write(statuses, monkeypatch):
+    held = threading.Lock()
+    monkeypatch.setattr(statuses, "_forbidden", lambda: held.acquire() and held.release())
+    with held:
+        statuses.keep("voice/asr", "first")  # the writer waits with it
+        statuses.keep("voice/tts", "memory")
+        statuses.append(tick())
+    together = [data for data in written(statuses) if MEMORY in data and STATUS in data]
+    assert [data[MEMORY] for data in together] == ["memory"]
