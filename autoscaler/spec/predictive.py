@@ -43,7 +43,7 @@ class PredictiveRule(Model):
     most_price_s: Duration = Field(default=20.0, alias="mostPrice")
     """With `auto`: never pay more for one avoided miss. The one business number: bursts that nobody can foresee are
     bought up to here and no further."""
-    start_price_s: DurationOrZero = Field(default=30.0, alias="startPrice")
+    start_price_s: DurationOrZero = Field(default=20.0, alias="startPrice")
     """What a start costs beyond its cold start, in pod-seconds: image pulls, work of the API, trust. No pod goes before
     keeping it has cost as much; `0s` follows every change at once."""
     first_price_s: Duration = Field(default=1.0, alias="firstPrice")
