@@ -29,6 +29,8 @@ def plan(
         drain: how serving pods are taken away.
         idle: pods that are known to hold nothing.
     """
+    if drain is Drain.SIGTERM and not decision.standby and not fleet.standing_by:
+        return _sized(decision.replicas, fleet)  # most ticks of most targets: nobody has a role but to serve
     roles = _Roles.of(fleet)
     promoted = _promoted(decision, roles)
     gated = _gated(decision, roles, promoted)
@@ -38,9 +40,13 @@ def plan(
         free = [pod for pod in roles.serving if pod not in gated]
         kept, drained, size = _drains(decision, fleet, free, idle)
         actions += [*_relabels(kept, "serving"), *_relabels(drained, "draining")]
-    if size != fleet.replicas:
-        actions.append(Scale(size, fleet.replicas, fleet.version, fleet.uid, fleet.revision))
-    return tuple(actions)
+    return (*actions, *_sized(size, fleet))
+
+
+def _sized(size: int, fleet: Fleet) -> tuple[Action, ...]:
+    if size == fleet.replicas:
+        return ()
+    return (Scale(size, fleet.replicas, fleet.version, fleet.uid, fleet.revision),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,9 +73,7 @@ def tune(asked: Asked, case: Case, known: Found, rounds: int) -> tuple[Baseline,
     rule, trials = asked.rule(case), Trials(case, asked.out)
     name, workload, most = case.trace.name, case.workload, case.workload.max_replicas
     pods = [each.replicas for each in known.starts(name, workload.name, Family.FIXED) if isinstance(each, Fixed)]
-    constant = None
-    if hindsight.judge(Fixed(most), trials, rule)[1]:
-        constant = hindsight.best_target(Fixed((pods or [PODS_AT_FIRST])[0]), trials, rule, most)
+    constant = hindsight.best_target(Fixed((pods or [PODS_AT_FIRST])[0]), trials, rule, most)
     found = [Tuned(name, workload.name, Family.FIXED, constant)]
     for family in asked.families:
         if family is not Family.FIXED:
