@@ -1,15 +1,24 @@
-"""The port for probes and scrapers: /healthz, /readyz, /metrics."""
+"""The port for probes, scrapers and people: /healthz, /readyz, /metrics, and the status page; read-only."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
 
+import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from autoscaler.service.page import status_page
 
 Check = Callable[[], str | None]
 """What is wrong; None where all is well."""
+Report = Callable[[str | None], Mapping[str, Any] | None]
+"""Figures of one target, or of all for None; None for a target that nobody knows."""
+_JSON = "application/json"
+_TEXT = "text/plain; charset=utf-8"
 
 
 class Endpoint:
@@ -20,26 +29,48 @@ class Endpoint:
         port: 0 takes a free one.
         registry: what /metrics shows.
         checks: by path, such as `/healthz`; a check that names something answers 503 with it.
+        report: what the status page shows.
     """
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, checks: Mapping[str, Check]) -> None:
+    def __init__(
+        self, host: str, port: int, registry: CollectorRegistry, checks: Mapping[str, Check], report: Report
+    ) -> None:
         class Handler(BaseHTTPRequestHandler):
             timeout = 5
 
             def do_GET(self) -> None:
-                path = self.path.partition("?")[0]
+                path, _, query = self.path.partition("?")
                 if path == "/metrics":
                     self._send(200, CONTENT_TYPE_LATEST, generate_latest(registry))
                 elif path in checks:
                     wrong = checks[path]()
-                    self._send(503 if wrong else 200, "text/plain; charset=utf-8", f"{wrong or 'ok'}\n".encode())
+                    self._send(503 if wrong else 200, _TEXT, f"{wrong or 'ok'}\n".encode())
+                elif path == "/":
+                    page = status_page()
+                    self._send(200, "text/html; charset=utf-8", page.body, {"Content-Security-Policy": page.policy})
+                elif path == "/status.json":
+                    self._report(parse_qs(query).get("target", [None])[0])
                 else:
-                    self._send(404, "text/plain; charset=utf-8", b"/healthz /readyz /metrics\n")
+                    self._send(404, _TEXT, b"/ /status.json /healthz /readyz /metrics\n")
 
-            def _send(self, status: int, kind: str, body: bytes) -> None:
+            def _report(self, target: str | None) -> None:
+                found = report(target)
+                if found is None:
+                    self._send(404, _JSON, b'{"error": "no such target"}')
+                else:
+                    self._send(200, _JSON, orjson.dumps(found))
+
+            def _send(self, status: int, kind: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
                 self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
+                for name, value in {
+                    "Content-Type": kind,
+                    "Content-Length": str(len(body)),
+                    "Cache-Control": "no-store",
+                    "X-Content-Type-Options": "nosniff",
+                    "Referrer-Policy": "no-referrer",
+                    **(headers or {}),
+                }.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 

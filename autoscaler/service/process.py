@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
+from typing import Any
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from autoscaler.loop import Ports
 from autoscaler.policies.policy import Lasting
 from autoscaler.ports import Journal
 from autoscaler.prometheus.client import Prometheus
+from autoscaler.service.board import Board
 from autoscaler.service.continuity import Continuity
 from autoscaler.service.endpoint import Endpoint
 from autoscaler.service.policies import InForce, PolicyFolder
@@ -85,7 +87,11 @@ class Controller:
         self._elector = _elector(api, namespace, candidacy) if candidacy else None
         self._announcer = Announcer(api, candidacy.identity if candidacy else "", self._forbidden, REQUEST_S)
         self._statuses = Statuses(api, namespace, self._forbidden, explain, REQUEST_S)
-        self._recorder = Recorder(self._metrics, [self._announcer, self._statuses, *([log] if log else [])])
+        self._board = Board()
+        self._identity = candidacy.identity if candidacy else "a dry run"
+        self._recorder = Recorder(
+            self._metrics, [self._announcer, self._statuses, self._board, *([log] if log else [])]
+        )
         self._metrics.leader.set_function(lambda: float(self._elector is not None and self._elector.leading()))
         self._manager = manager_of(namespace)
         self._namespaces: dict[str, WatchedNamespace] = {}
@@ -101,7 +107,8 @@ class Controller:
         )
         self._scheduler = scheduler
         self._targets = Targets(self._runner, scheduler)
-        self._endpoint = Endpoint(*listen, registry, {"/healthz": self.unhealthy, "/readyz": self.unready})
+        checks = {"/healthz": self.unhealthy, "/readyz": self.unready}
+        self._endpoint = Endpoint(*listen, registry, checks, self.report)
 
     @property
     def port(self) -> int:
@@ -170,6 +177,13 @@ class Controller:
         if not self._statuses.heard():
             unheard.append("who is paused")
         return "; ".join(unheard[:3]) or self.unhealthy()
+
+    def report(self, target: str | None) -> dict[str, Any] | None:
+        """What the status page shows of one target, or of all."""
+        if target is not None:
+            return self._board.detail(target)
+        leads = self._elector is None or self._elector.leading()
+        return {"identity": self._identity, "leading": leads, **self._board.overview()}
 
     def _may_tick(self) -> bool:
         """Only who leads ticks, and only once it is known who is paused."""
