@@ -26,6 +26,7 @@ from autoscaler.policies.predictive.shadows import Shadows
 from autoscaler.policies.predictive.standby import Gate
 from autoscaler.policies.predictive.steering import Steering
 from autoscaler.policies.predictive.trust import Trust
+from autoscaler.policies.predictive.watch import Watch
 
 Floats = npt.NDArray[np.floating]
 
@@ -73,6 +74,8 @@ class Model:
     forest: Forest
     layout: Layout
     windows: Windows
+    rhythm_s: float | None = None
+    """A period found in the data that the fixed list lacks."""
 
 
 @dataclass(slots=True)
@@ -111,6 +114,7 @@ class Memory:
     trust: Trust
     keeping: Keeping
     """The target's own pods."""
+    watch: Watch = field(default_factory=Watch)
     announced: Announced = field(default_factory=Announced)
     """What the calendar says of the hold window, in requests an interval."""
     model: Model | None = None

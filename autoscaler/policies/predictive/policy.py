@@ -43,8 +43,10 @@ from autoscaler.policies.predictive.price import backlog_pods
 from autoscaler.policies.predictive.settings import Settings
 from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
 from autoscaler.policies.predictive.standby import Gate, Moment
+from autoscaler.policies.predictive.starts import overdue, replaced
 from autoscaler.policies.predictive.steering import Steering
 from autoscaler.policies.predictive.trust import Trust
+from autoscaler.policies.predictive.watch import limits
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
@@ -53,6 +55,7 @@ DATA_AGE_S = 3.0
 """Mean age of the newest scrape at a tick."""
 FIRST_FITS_S = tuple(60.0 * minutes for minutes in (10, 15, 22, 33, 50, 75, 120, 240))
 REFIT_S = 16 * 3600.0
+FROM_HERE = "busy at the present load; a rule without foresight would start from here"
 OBSERVE_FIRST_S = 60.0
 """Without history the pods that are there stay for the first minute."""
 CLEARED_AT_S = 180.0
@@ -124,6 +127,8 @@ class PredictivePolicy:
         if intervals:
             decide_shadows(memory, settings, wanted.only(slice(PRICES)), span_s)
             picked = steering.pick(prices, memory.shadows.misses, memory.shadows.requests, settings.price)
+            if memory.demand.service.out_of_reach:  # for throughput, not for the impossible
+                picked = settings.price.start
             steering.steer(picked, memory.history_s + steering.age_s, span_s)
         steps = self._follow(memory, wanted.only(slice(PRICES, None)), span_s, seen)
         steps = self._gated(memory, steps, seen)
@@ -233,7 +238,7 @@ class PredictivePolicy:
         now = _busy_pods(memory)
         why = f"worth their cost when a pod ordered now would serve, at {memory.steering.price:.2f} pod-s a miss"
         steps = [
-            Step("present", now, 0, "busy at the present load; a rule without foresight would start from here"),
+            Step("present", now, 0, "; ".join([FROM_HERE, *self._limits(memory, seen)])),
             Step("order", order, 0, why + self._borrowed(memory) + memory.trust.said() + memory.announced.said),
         ]
         waits = self._backlog(memory, seen.fleet.count(Phase.SERVING))
@@ -245,7 +250,17 @@ class PredictivePolicy:
         memory.keeping.follow(wanted, start_price_s, span_s)
         if memory.target > order:
             steps.append(Step("hold", memory.target, 0, self._held(int(wanted.hold[0]), memory.target)))
-        return tuple(steps)
+        late = overdue(seen.fleet, memory.lead, seen.at_s)
+        return (*steps, *replaced(memory.target, late, self.settings.bounds.max_pods))
+
+    def _limits(self, memory: Memory, seen: Observation) -> list[str]:
+        """What pods cannot mend."""
+        law, budget = memory.demand.law, self.settings.price.budget
+        memory.watch.look(seen.signals.scrapes, seen.fleet.count(Phase.SERVING) * law.slots, law.mean_s)
+        load = memory.traffic.level.value * slots_per_request(memory)
+        hopeless = memory.demand.service.out_of_reach
+        tables = capacity(memory, self.settings)
+        return [*limits(law, budget, out_of_reach=hopeless, tables=tables, load=load), *memory.watch.said()]
 
     def _held(self, hold: int, target: int) -> str:
         """Why there are more pods than are ordered."""
@@ -318,9 +333,12 @@ class PredictivePolicy:
             "dispersion": memory.demand.dispersion,
             "service_mean_s": memory.demand.law.mean_s,
             "borrowed": memory.borrowing.weight if memory.borrowing else 0.0,
+            "out_of_reach": float(memory.demand.service.out_of_reach),
+            "service_cs2": memory.demand.law.cs2,
             "announced": memory.announced.load * slots_per_request(memory),
             "forecast_replaced": float(memory.trust.left or bool(memory.trust.failure)),
             **memory.trust.calibration.figures(),
+            **({"found_period_s": memory.model.rhythm_s} if memory.model and memory.model.rhythm_s else {}),
         }
 
 

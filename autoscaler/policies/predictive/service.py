@@ -1,0 +1,156 @@
+"""How long a request takes on a pod, as measured: mean, variation, and the share that is late by itself.
+
+The workload's figures are priors only: a mean that is 20 % too low breaks every objective (research note "algorithm",
+C.9). The mean is that of ten minutes; where the last minute differs beyond chance, what lies before it is forgotten.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from autoscaler.capacity.missed import ServiceLaw
+from autoscaler.model import Histogram, Missing, Reading, Scrape, Workload
+
+WINDOW_S = 600.0
+COMPLETIONS = 200.0
+"""A mean of fewer is not adopted."""
+CHANGE = 0.03
+"""A new mean is adopted when it differs by more than this."""
+SPREAD_CHANGE = 0.1
+"""So is a new variation, when 1 + cs2 does."""
+TAIL_CHANGE = 0.005
+RECENT_S = 60.0
+RECENT_COMPLETIONS = 50.0
+JUMP, JUMP_ERRORS = 0.15, 4.0
+"""The last minute's mean has jumped when it differs by this share and by so many standard errors."""
+SURE_ERRORS = 3.0
+MOST_CS2 = 16.0
+
+
+@dataclass(slots=True)
+class ServiceMeter:
+    """Measures the service from scrapes; updated in place.
+
+    Attributes:
+        budget: share of requests that may miss.
+        out_of_reach: beyond chance, more requests than that are late by themselves: no number of pods can help.
+    """
+
+    budget: float
+    out_of_reach: bool = False
+    _past: deque[Scrape] = field(default_factory=deque)
+
+    def measured(self, law: ServiceLaw, scrape: Scrape, edges_s: tuple[float, ...]) -> ServiceLaw:
+        """The law after one more scrape: the same one until it has changed."""
+        if isinstance(scrape.service_s, Missing) or isinstance(scrape.completed, Missing):
+            return law
+        past = self._past
+        past.append(scrape)
+        while scrape.at_s - past[0].at_s > WINDOW_S:
+            past.popleft()
+        jumped = self._forget_before_a_jump(law.cs2)
+        done, mean_s = _mean_s(past[0], scrape)
+        if done < (RECENT_COMPLETIONS if jumped else COMPLETIONS) or mean_s <= 0:
+            return law
+        found = self._law(law, mean_s, past[0].service, scrape.service, edges_s)
+        return found if _differs(found, law) else law
+
+    def _forget_before_a_jump(self, cs2: float) -> bool:
+        """Keep only the last minute where it is another service than before it."""
+        past, now = self._past, self._past[-1]
+        recent = next((i for i in range(len(past) - 1, -1, -1) if now.at_s - past[i].at_s >= RECENT_S), 0)
+        before, before_s = _mean_s(past[0], past[recent])
+        since, since_s = _mean_s(past[recent], now)
+        if min(before, since) < RECENT_COMPLETIONS or before_s <= 0:
+            return False
+        chance = JUMP_ERRORS * math.sqrt(cs2 / since)
+        if abs(since_s / before_s - 1) <= max(JUMP, chance):
+            return False
+        for _ in range(recent):
+            past.popleft()
+        return True
+
+    def _law(
+        self,
+        law: ServiceLaw,
+        mean_s: float,
+        first: Histogram | Missing,
+        last: Histogram | Missing,
+        edges_s: tuple[float, ...],
+    ) -> ServiceLaw:
+        """The law with a newly measured mean, and with the histogram's variation and tail where there is one."""
+        if isinstance(first, Missing) or isinstance(last, Missing) or len(last.counts) != len(edges_s) + 1:
+            return replace(law, mean_s=mean_s)
+        within = [b - a for a, b in zip(first.counts, last.counts, strict=True)]
+        if min(within) < 0 or within[-1] <= 0:
+            return replace(law, mean_s=mean_s)
+        found = replace(law, mean_s=mean_s, cs2=variation(within, edges_s))
+        if law.objective_s not in edges_s:
+            return found
+        total = within[-1]
+        late = total - within[edges_s.index(law.objective_s)]
+        self.out_of_reach = late - SURE_ERRORS * math.sqrt(max(late, 0.0)) > self.budget * total
+        return replace(found, sure_miss_ratio=min(max(late / total, 0.0), 0.5))
+
+
+def variation(within: list[float], edges_s: tuple[float, ...]) -> float:
+    """Squared coefficient of variation of a histogram.
+
+    Within a bucket a time's logarithm is taken as uniform (in the first, the time itself); what lies above the last
+    edge counts as at it.
+
+    Args:
+        within: observations at or below each edge, the last one those of all; shape (edges + 1,).
+        edges_s: upper edges; shape (edges,).
+    """
+    total, first, last_s = within[-1], within[0], edges_s[-1]
+    sum_s, squares = first * edges_s[0] / 2, first * edges_s[0] ** 2 / 3
+    for (low_s, high_s), (before, until) in zip(pairwise(edges_s), pairwise(within[:-1]), strict=True):
+        each = (until - before) / math.log(high_s / low_s)
+        sum_s += each * (high_s - low_s)
+        squares += each * (high_s**2 - low_s**2) / 2
+    above = total - within[-2]
+    mean_s, square = (sum_s + above * last_s) / total, (squares + above * last_s**2) / total
+    return min(max(square / mean_s**2 - 1, 0.0), MOST_CS2)
+
+
+def prior_law(workload: Workload) -> ServiceLaw:
+    """The service as the workload file describes it: log-normal service times."""
+    variance = math.log1p(workload.service_cv**2)
+    spread = math.sqrt(variance)
+    location = math.log(workload.service_mean_s) - variance / 2
+    above = 0.0
+    if spread > 0:
+        above = 0.5 * math.erfc((math.log(workload.objective_s) - location) / spread / math.sqrt(2))
+    return ServiceLaw(
+        mean_s=workload.service_mean_s,
+        cs2=workload.service_cv**2,
+        objective_s=workload.objective_s,
+        sure_miss_ratio=above,
+        slots=workload.concurrency,
+        routing=workload.routing,
+    )
+
+
+def _differs(one: ServiceLaw, other: ServiceLaw) -> bool:
+    return (
+        abs(one.mean_s / other.mean_s - 1) > CHANGE
+        or abs((1 + one.cs2) / (1 + other.cs2) - 1) > SPREAD_CHANGE
+        or abs(one.sure_miss_ratio - other.sure_miss_ratio) > TAIL_CHANGE
+    )
+
+
+def _mean_s(first: Scrape, last: Scrape) -> tuple[float, float]:
+    """Requests completed between two scrapes, and their mean service time."""
+    done = increase(first.completed, last.completed)
+    return done, increase(first.service_s, last.service_s) / done if done > 0 else 0.0
+
+
+def increase(before: Reading, after: Reading) -> float:
+    """Growth of a counter; 0 where either end is missing, which its caller has excluded or may ignore."""
+    if isinstance(before, Missing) or isinstance(after, Missing):
+        return 0.0
+    return max(after - before, 0.0)

@@ -1,0 +1,33 @@
+"""Starts that do not end: they are no capacity to come, and others are ordered in their place, but never a storm.
+
+A start beyond its 99 % quantile is overdue (research note "algorithm", C.1). However many there are, at most a quarter
+of the pods is ordered on top: where no node has room, more orders would not find one either.
+"""
+
+from __future__ import annotations
+
+import math
+
+from autoscaler.forecast.leadtime import LeadTime
+from autoscaler.model import Fleet, Phase, Step
+
+OVERDUE = 0.99
+MOST_SHARE = 0.25
+
+
+def overdue(fleet: Fleet, lead: LeadTime, now_s: float) -> int:
+    """Pods ordered to serve whose start is stuck, or later than all but one in a hundred."""
+    starting = [pod for pod in fleet.of(Phase.STARTING) if not pod.gated]
+    if not starting:
+        return 0
+    (late_s,) = lead.quantiles_s(OVERDUE)
+    return sum(pod.stuck or now_s - pod.ordered_at_s > late_s for pod in starting)
+
+
+def replaced(target: int, late: int, max_pods: int) -> tuple[Step, ...]:
+    """The step that orders pods in place of late ones; none where there are none, or no room under the maximum."""
+    extra = min(late, math.ceil(MOST_SHARE * target), max_pods - target)
+    if extra <= 0:
+        return ()
+    why = f"{late} {'starts are' if late > 1 else 'start is'} overdue and counts for nothing: {extra} more"
+    return (Step("starts", target + extra, 0, why),)

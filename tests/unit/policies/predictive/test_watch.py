@@ -1,0 +1,50 @@
+"""What pods cannot mend is said."""
+
+import pytest
+
+from autoscaler.capacity.missed import ServiceLaw, table
+from autoscaler.model import NOT_EXPORTED, Scrape
+from autoscaler.policies.predictive.watch import Watch, limits
+
+LAW = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0015)
+
+
+def minutes(gpu, done, late=0.0, ticks=13):
+    return tuple(
+        Scrape(5.0 * n, received=done * n, completed=done * n, late=late * n, gpu_use_ratio=gpu) for n in range(ticks)
+    )
+
+
+@pytest.mark.parametrize(
+    ("scrapes", "said"),
+    [
+        pytest.param(minutes(0.99, 20.0), ["something else uses them"], id="busy GPUs, few requests"),
+        pytest.param(minutes(0.99, 50.0), [], id="busy GPUs, enough requests"),
+        pytest.param(minutes(0.99, 20.0, ticks=8), [], id="not yet a minute"),
+        pytest.param(minutes(0.99, 20.0) + minutes(0.5, 20.0)[12:], ["else uses"], id="the same scrape again"),
+        pytest.param(minutes(0.2, 20.0, late=3.0), ["pods will not help"], id="late with idle GPUs"),
+        pytest.param(minutes(0.2, 20.0), [], id="idle GPUs"),
+        pytest.param(minutes(NOT_EXPORTED, 20.0, late=3.0), [], id="GPUs that say nothing"),
+    ],
+)
+def test_what_gpus_and_requests_say_together(scrapes, said):
+    watch = Watch()
+    watch.look(scrapes, slots=2, mean_s=0.18)
+    found = list(watch.said())
+    assert len(found) == len(said)
+    assert all(part in text for part, text in zip(said, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("load", "hopeless", "said"),
+    [
+        pytest.param(3.0, False, [], id="in reach"),
+        pytest.param(12.0, False, ["10 pods are the maximum, and miss"], id="too much for the maximum"),
+        pytest.param(3.0, True, ["no number of pods meets the objective"], id="late by themselves"),
+        pytest.param(12.0, True, ["no number of pods meets the objective"], id="said once"),
+    ],
+)
+def test_limits(load, hopeless, said):
+    found = list(limits(LAW, 0.01, out_of_reach=hopeless, tables=table(LAW, 1.5, 10), load=load))
+    assert len(found) == len(said)
+    assert all(part in text for part, text in zip(said, found, strict=True))
