@@ -24,6 +24,9 @@ WINDOW_S = 20.0
 MIDPOINTS = 5
 DISPERSIONS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 20.0, 30.0, 45.0, 70.0)
 """Levels of the arrivals' dispersion that tables are made for."""
+CARRIED = 0.2
+"""Beyond this share a load is out of the largest size's reach. With a half, as the note has it, a load that rose out of
+reach could want 32 pods of 60 fewer at a price of 7 pod-seconds."""
 LOAD_STEP = 0.1
 """Busy slots between two columns of a table."""
 
@@ -55,7 +58,7 @@ class Table:
     Attributes:
         load: offered load in busy slots, ascending; shape (loads,).
         share: row c-1 for c pods, never falling along a row; shape (pods, loads).
-        carried: the largest load that the last row carries with at most half of the requests missed.
+        carried: the largest load that the last row carries with at most `CARRIED` of the requests missed.
     """
 
     load: Floats
@@ -79,7 +82,7 @@ def table(law: ServiceLaw, dispersion: float, max_pods: int) -> Table:
     # A further pod never hurts; the approximation bends by a trifle where Erlang's correction sets in.
     share = np.minimum.accumulate(share, axis=0)
     share.setflags(write=False)
-    carried = float(load[np.searchsorted(share[-1], 0.5, side="right") - 1])
+    carried = float(load[np.searchsorted(share[-1], CARRIED, side="right") - 1])
     return Table(load, share, carried)
 
 

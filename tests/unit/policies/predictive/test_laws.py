@@ -1,0 +1,98 @@
+"""Laws that hold whatever the traffic: of the wants, and of the policy over whole observations."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoscaler.capacity.missed import ServiceLaw, table
+from autoscaler.forecast.bins import BINS, CENTRES
+from autoscaler.model import (
+    Cause,
+    ColdStart,
+    Fleet,
+    Histogram,
+    Missing,
+    Observation,
+    Phase,
+    Pod,
+    Problem,
+    Scrape,
+    Signals,
+    Workload,
+)
+from autoscaler.policies.predictive import Backlog, Bounds, PredictivePolicy, PriceRule, Settings
+from autoscaler.policies.predictive.price import expected_misses_rps, log_grid, want
+
+LAW = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0015)
+TABLE, UNEVEN = table(LAW, 1.5, 20), table(LAW, 70.0, 20)
+BOUNDS = Bounds(1, 20)
+PRICES = log_grid(0.05, 120.0, 64)
+TTS = Workload("tts", 0.8, 0.99, 0.18, 0.6, ColdStart(15.0, 20.84))
+SETTINGS = Settings(TTS, BOUNDS, PriceRule(0.01, 1.3, 0.2, 20.0, 0.7), Backlog(3.0))
+MISSING = Problem("received", Missing(Cause.STALE, "lost"))
+
+
+@given(st.floats(0.05, 0.8), st.floats(-1, 1), st.floats(0.1, 30), st.integers(1, 29))
+def test_a_forecast_that_shifts_up_never_wants_fewer_pods(spread, growth, level, bins):
+    """At four service times a miss or more: a cheaper miss may be let happen, once more pods are needed to avoid it."""
+    density = np.exp(-0.5 * ((CENTRES - growth) / spread) ** 2)
+    law = density / density.sum()
+    before, after = (
+        want(expected_misses_rps(each, level, TABLE.carried, TABLE, LAW.mean_s), PRICES, BOUNDS)
+        for each in (law, np.roll(law, bins))
+    )
+    assert (after >= before)[4 * LAW.mean_s <= PRICES].all()
+
+
+class Service:
+    """A fleet that obeys at once, seen with or without a scrape."""
+
+    def __init__(self, pods=3):
+        self.policy, self.pods, self.at_s, self.total = PredictivePolicy(SETTINGS), pods, 0.0, 0.0
+        self.memory = self.policy.start()
+
+    def tick(self, requests: float, queued=0.0, seen=True):
+        self.at_s += 5.0
+        self.total += requests
+        done = self.total
+        scrape = Scrape(self.at_s, done, done, 0.0, 0.0, 0.18 * done, queued=queued, service=Histogram((done, done)))
+        signals = Signals((scrape,) if seen else (), () if seen else (MISSING,), edges_s=(0.8,))
+        pods = Fleet(self.pods, tuple(Pod(f"p{n}", Phase.SERVING, 0.0, 15.0) for n in range(self.pods)))
+        self.memory, wish = self.policy.propose(self.memory, Observation(self.at_s + 3.0, signals, pods))
+        self.pods = wish.serving
+        return wish
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(0, 400), st.integers(13, 30), st.integers(1, 60))
+def test_nothing_shrinks_while_nothing_is_seen(requests, seen, unseen):
+    service = Service()
+    for _ in range(seen):
+        before = service.tick(requests)
+    assert all(service.tick(0.0, seen=False).serving >= before.serving for _ in range(unseen))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0, 600), min_size=14, max_size=40))
+def test_a_tick_orders_no_more_than_twice_the_largest_load_ever_seen_can_use(traffic):
+    service = Service()
+    largest, recent = 2.0, []
+    for requests in traffic:
+        recent = [*recent[-2:], requests * 0.18 / 5]
+        largest = max(largest, 2.0 * sum(recent) / len(recent))
+        before, wish = service.pods, service.tick(requests)
+        sure = np.zeros(BINS)
+        sure[BINS // 2] = 1.0
+        most = want(expected_misses_rps(sure, largest, largest, UNEVEN, LAW.mean_s), np.array([20.0]), BOUNDS)[0]
+        assert wish.serving <= max(before, int(most) + 1)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 600), st.booleans(), st.integers(0, 50)), min_size=14, max_size=40))
+def test_the_same_record_gives_the_same_decisions(record):
+    first, second = Service(), Service()
+    for requests, seen, queued in record:
+        wishes = [each.tick(requests, float(queued), seen) for each in (first, second)]
+        assert replace(wishes[0], fit=None) == replace(wishes[1], fit=None)
