@@ -130,15 +130,30 @@ class LoadSeries:
 def spread(
     counts: npt.NDArray[np.floating | np.integer], bin_s: float, interval_s: float, random: np.random.Generator
 ) -> Floats:
-    """Counts of coarse bins as counts of intervals: constant within a bin, with the noise that arrivals have.
+    """Counts of a history's bins as counts of intervals; shape (whole intervals,).
 
-    Without the noise a model would learn a calm that it will never meet (C.2).
+    What is known of a bin is its total: its requests fall at random places, so that the intervals have the noise that
+    they will have, and the bin has none. (A Poisson draw for each interval, as in C.2, makes a past that is noisier
+    than the present: levels and times of bins of ten seconds twice as much.)
     """
     edges_s = np.arange(len(counts) + 1) * bin_s
-    sums = np.concatenate([[0.0], np.cumsum(counts)])
     ends_s = np.arange(int(edges_s[-1] // interval_s) + 1) * interval_s
-    smooth = np.diff(np.interp(ends_s, edges_s, sums))
-    return np.asarray(smooth if bin_s <= interval_s else random.poisson(smooth).astype(float))
+    if bin_s <= interval_s:
+        return np.asarray(np.diff(np.interp(ends_s, edges_s, np.concatenate([[0.0], np.cumsum(counts)]))))
+    cuts_s = np.unique(np.round(np.concatenate([edges_s, ends_s]), 6))
+    middle_s, span_s = (cuts_s[1:] + cuts_s[:-1]) / 2, np.diff(cuts_s)
+    where, when = (middle_s / bin_s).astype(np.intp), (middle_s / interval_s).astype(np.intp)
+    place = np.arange(len(where)) - np.searchsorted(where, where)
+    left, left_s = np.floor(counts + random.random(len(counts))), np.full(len(counts), float(bin_s))
+    drawn = np.zeros(len(where))
+    for turn in range(int(place.max(initial=-1)) + 1):  # the n-th piece of every bin, given what the others took
+        pieces = np.flatnonzero(place == turn)
+        bins = where[pieces]
+        share = np.minimum(span_s[pieces] / left_s[bins], 1.0)
+        drawn[pieces] = random.binomial(left[bins].astype(np.int64), share)
+        left[bins] -= drawn[pieces]
+        left_s[bins] = np.maximum(left_s[bins] - span_s[pieces], 1e-9)
+    return np.bincount(when, drawn, len(ends_s))[: len(ends_s) - 1].astype(float)
 
 
 def spread_known(history: History, interval_s: float) -> npt.NDArray[np.bool_]:

@@ -78,7 +78,10 @@ def keep(memory: Memory, settings: Settings, at_s: float) -> bytes:
         steering=SteeringKept.model_validate(memory.steering),
         trust=TrustKept.model_validate(memory.trust),
         shadows=ShadowsKept(
-            target=shadows.keeping.target.tolist(), misses=_short(shadows.misses), requests=shadows.requests
+            target=shadows.keeping.target.tolist(),
+            misses=_short(shadows.misses),
+            spent=_short(shadows.spent),
+            requests=shadows.requests,
         ),
         service=ServiceKept(
             mean_s=demand.law.mean_s,
@@ -139,6 +142,7 @@ def recall(kept: bytes, settings: Settings, at_s: float, fresh: Memory) -> Memor
     memory.shadows.keeping.target = np.minimum(found.shadows.target, settings.bounds.max_pods).astype(np.int64)
     memory.shadows.ordered[:] = memory.shadows.keeping.target
     memory.shadows.misses = np.array(found.shadows.misses)
+    memory.shadows.spent = np.array(found.shadows.spent)
     memory.shadows.requests = found.shadows.requests
     service, demand = found.service, memory.demand
     demand.law = replace(demand.law, mean_s=service.mean_s, sure_miss_ratio=service.sure_miss_ratio)

@@ -101,6 +101,7 @@ class ShadowsKept(Part):
 
     target: Annotated[list[Pods], Field(min_length=PRICES, max_length=PRICES)]
     misses: Annotated[list[Amount], Field(min_length=PRICES, max_length=PRICES)]
+    spent: Annotated[list[Amount], Field(min_length=PRICES, max_length=PRICES)]
     requests: Amount
 
 

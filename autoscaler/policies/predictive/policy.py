@@ -126,7 +126,8 @@ class PredictivePolicy:
         span_s = len(intervals) * settings.interval_s
         if intervals:
             decide_shadows(memory, settings, wanted.only(slice(PRICES)), span_s)
-            picked = steering.pick(prices, memory.shadows.misses, memory.shadows.requests, settings.price)
+            shadows = memory.shadows
+            picked = steering.pick(prices, shadows.misses, shadows.spent, shadows.requests, settings.price)
             if memory.demand.service.out_of_reach:  # for throughput, not for the impossible
                 picked = settings.price.start
             steering.steer(picked, memory.history_s + steering.age_s, span_s)

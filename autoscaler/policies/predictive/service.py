@@ -17,11 +17,13 @@ from autoscaler.model import Histogram, Missing, Reading, Scrape, Workload
 WINDOW_S = 600.0
 COMPLETIONS = 200.0
 """A mean of fewer is not adopted."""
-CHANGE = 0.03
-"""A new mean is adopted when it differs by more than this."""
+CHANGE, CHANCE = 0.03, 2.0
+"""A new mean is adopted when it differs by more than this share, and by so many standard errors."""
 SPREAD_CHANGE = 0.1
 """So is a new variation, when 1 + cs2 does."""
-TAIL_CHANGE = 0.005
+TAIL_CHANGE = 0.001
+BELIEVED = 2000.0
+"""So many requests what was believed of variation and tail weighs: of a few hundred requests, late ones are chance."""
 RECENT_S = 60.0
 RECENT_COMPLETIONS = 50.0
 JUMP, JUMP_ERRORS = 0.15, 4.0
@@ -56,7 +58,7 @@ class ServiceMeter:
         if done < (RECENT_COMPLETIONS if jumped else COMPLETIONS) or mean_s <= 0:
             return law
         found = self._law(law, mean_s, past[0].service, scrape.service, edges_s)
-        return found if _differs(found, law) else law
+        return found if _differs(found, law, done) else law
 
     def _forget_before_a_jump(self, cs2: float) -> bool:
         """Keep only the last minute where it is another service than before it."""
@@ -87,13 +89,15 @@ class ServiceMeter:
         within = [b - a for a, b in zip(first.counts, last.counts, strict=True)]
         if min(within) < 0 or within[-1] <= 0:
             return replace(law, mean_s=mean_s)
-        found = replace(law, mean_s=mean_s, cs2=variation(within, edges_s))
+        total = within[-1]
+        new = total / (total + BELIEVED)
+        found = replace(law, mean_s=mean_s, cs2=law.cs2 + new * (variation(within, edges_s) - law.cs2))
         if law.objective_s not in edges_s:
             return found
-        total = within[-1]
         late = total - within[edges_s.index(law.objective_s)]
         self.out_of_reach = late - SURE_ERRORS * math.sqrt(max(late, 0.0)) > self.budget * total
-        return replace(found, sure_miss_ratio=min(max(late / total, 0.0), 0.5))
+        tail = law.sure_miss_ratio + new * (late / total - law.sure_miss_ratio)
+        return replace(found, sure_miss_ratio=min(max(tail, 0.0), 0.5))
 
 
 def variation(within: list[float], edges_s: tuple[float, ...]) -> float:
@@ -135,11 +139,12 @@ def prior_law(workload: Workload) -> ServiceLaw:
     )
 
 
-def _differs(one: ServiceLaw, other: ServiceLaw) -> bool:
+def _differs(found: ServiceLaw, law: ServiceLaw, done: float) -> bool:
+    """Whether a law found over some requests is another one than that in force, beyond chance."""
     return (
-        abs(one.mean_s / other.mean_s - 1) > CHANGE
-        or abs((1 + one.cs2) / (1 + other.cs2) - 1) > SPREAD_CHANGE
-        or abs(one.sure_miss_ratio - other.sure_miss_ratio) > TAIL_CHANGE
+        abs(found.mean_s / law.mean_s - 1) > max(CHANGE, CHANCE * math.sqrt(law.cs2 / done))
+        or abs((1 + found.cs2) / (1 + law.cs2) - 1) > SPREAD_CHANGE
+        or abs(found.sure_miss_ratio - law.sure_miss_ratio) > TAIL_CHANGE
     )
 
 

@@ -37,6 +37,7 @@ class Shadows:
         ordered: the last targets, oldest first; the least of them serves. Shape (served_from + 1, PRICES).
         waiting: work in each shadow's queue, slot-seconds.
         misses: decayed misses of each shadow.
+        spent: decayed pod-seconds of each shadow.
         requests: decayed requests, the same for all.
     """
 
@@ -44,6 +45,7 @@ class Shadows:
     ordered: Ints
     waiting: Floats
     misses: Floats
+    spent: Floats
     requests: float = 0.0
     load: float = 0.0
     """Mean load of the last three intervals when `advance` was last called."""
@@ -56,6 +58,7 @@ class Shadows:
             ordered=np.full((served_from + 1, PRICES), pods, dtype=np.int64),
             waiting=np.zeros(PRICES),
             misses=np.zeros(PRICES),
+            spent=np.zeros(PRICES),
         )
 
     def reach(self, served_from: int) -> None:
@@ -65,8 +68,9 @@ class Shadows:
         self.ordered = np.concatenate([np.repeat(self.ordered[:1], missing, axis=0), self.ordered[-rows:]])
 
     def clear(self) -> None:
-        """Forget misses and requests; the pods stay."""
+        """Forget misses, pod-seconds and requests; the pods stay."""
         self.misses[:] = 0.0
+        self.spent[:] = 0.0
         self.requests = 0.0
 
     def advance(self, load: float, smooth: float, interval_s: float, law: ServiceLaw, table: Table) -> Floats:
@@ -91,6 +95,7 @@ class Shadows:
 
         keep = math.exp(-interval_s / MEMORY_S)
         self.misses = self.misses * keep + missed
+        self.spent = self.spent * keep + interval_s * self.keeping.target
         self.requests = self.requests * keep + requests
         self.waiting = after
         self.load = smooth

@@ -95,29 +95,39 @@ class Steering:
         saved = (aim * self.counted - self.measured) / max(self.mean_rps * BUDGET_HORIZON_S, 1e-9)
         return min(max(aim + saved, 0.5 * aim), 2.0 * aim)
 
-    def pick(self, prices: Floats, misses: Floats, requests: float, rule: PriceRule) -> float:
-        """The lowest price that fits the allowance, between two prices by the logarithm.
+    def pick(self, prices: Floats, misses: Floats, spent: Floats, requests: float, rule: PriceRule) -> float:
+        """The lowest price that fits the allowance, but none that has bought misses for more than they may cost.
+
+        A price says what a miss may cost by the forecast. Where spikes cannot be foreseen, a dearer shadow pays much
+        and saves little, and the allowance is out of reach: there the cheapest shadow rules when each of its misses,
+        as they came, is charged the most that one may cost.
 
         Args:
             prices: ascending; shape (prices,).
             misses: decayed misses of each price's shadow; shape (prices,).
+            spent: decayed pod-seconds of each price's shadow; shape (prices,).
             requests: decayed requests of the shadows.
             rule: what the policy file says.
         """
         weight = PRIOR_S * self.mean_rps
         believed = weight * rule.budget * (prices / rule.start) ** PRIOR_SLOPE
-        shares = (self.correction(rule) * misses + believed) / max(requests + weight, 1e-9)
-        allowed = self.allowance(rule)
-        fits = np.flatnonzero(shares <= allowed)
-        first = int(fits[0]) if len(fits) else len(prices) - 1
-        price = float(prices[first])
-        if first > 0 and len(fits):
-            above, below = math.log(max(shares[first - 1], 1e-12)), math.log(max(shares[first], 1e-12))
-            part = (above - math.log(allowed)) / max(above - below, 1e-12)
-            price = float(prices[first - 1] * (prices[first] / prices[first - 1]) ** min(max(part, 0.0), 1.0))
-        return min(max(price, rule.least), rule.most)
+        expected = self.correction(rule) * misses + believed
+        fitting = lowest(prices, expected / max(requests + weight, 1e-9), self.allowance(rule))
+        worth = float(prices[np.argmin(spent + rule.most * expected)])
+        return min(max(min(fitting, worth), rule.least), rule.most)
 
     def steer(self, picked: float, data_s: float, interval_s: float) -> None:
         """Move the price towards the picked one, slowly once there is much data."""
         memory_s = min(SMOOTHING_S[1], SMOOTHING_S[0] + 0.1 * data_s)
         self.price *= (picked / self.price) ** min(1.0, interval_s / memory_s)
+
+
+def lowest(prices: Floats, shares: Floats, allowed: float) -> float:
+    """The lowest price whose share is allowed, between two prices by the logarithm; the highest where none is."""
+    fits = np.flatnonzero(shares <= allowed)
+    if not len(fits) or fits[0] == 0:
+        return float(prices[fits[0] if len(fits) else -1])
+    first = int(fits[0])
+    above, below = math.log(max(shares[first - 1], 1e-12)), math.log(max(shares[first], 1e-12))
+    part = (above - math.log(allowed)) / max(above - below, 1e-12)
+    return float(prices[first - 1] * (prices[first] / prices[first - 1]) ** min(max(part, 0.0), 1.0))

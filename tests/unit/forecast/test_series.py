@@ -66,6 +66,24 @@ def test_coarse_bins_are_spread_with_the_noise_of_arrivals():
     assert fine[12:24].sum() == 0
 
 
+@given(
+    st.lists(st.integers(0, 500), min_size=1, max_size=30),
+    st.sampled_from([10.0, 15.0, 60.0]),
+    st.integers(0, 9),
+)
+def test_intervals_share_what_a_bin_has_and_no_more(counts, bin_s, seed):
+    fine = spread(np.array(counts), bin_s, 5.0, np.random.default_rng(seed))
+    assert fine.reshape(len(counts), -1).sum(axis=1).tolist() == counts
+
+
+def test_bins_that_no_interval_fits_share_it():
+    fine = spread(np.full(1000, 70), 7.0, 5.0, np.random.default_rng(1))
+    assert len(fine) == 1400
+    assert fine.sum() == 70_000
+    assert fine.mean() == pytest.approx(50.0)
+    assert fine.var() == pytest.approx(50.0 * 0.4, rel=0.5)
+
+
 def test_fine_bins_are_joined_without_noise():
     assert spread(np.arange(10), 1.0, 5.0, np.random.default_rng(1)).tolist() == [10.0, 35.0]
 
