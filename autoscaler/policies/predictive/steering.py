@@ -27,6 +27,8 @@ PRIOR_S = 600.0
 PRIOR_SLOPE = -0.8
 """How misses are believed to fall with the price before anything is known."""
 SMOOTHING_S = (60.0, 1800.0)
+DISAPPOINTMENT = 3.0
+"""A forecast's promise of what a miss costs may be wrong by this factor before the price gives way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Steering:
         believed = weight * rule.budget * (prices / rule.start) ** PRIOR_SLOPE
         expected = self.correction(rule) * misses + believed
         fitting = lowest(prices, expected / max(requests + weight, 1e-9), self.allowance(rule))
-        worth = float(prices[np.argmin(spent + rule.most * expected)])
+        worth = float(prices[np.argmin(spent + DISAPPOINTMENT * rule.most * expected)])
         return min(max(min(fitting, worth), rule.least), rule.most)
 
     def steer(self, picked: float, data_s: float, interval_s: float) -> None:

@@ -31,11 +31,11 @@ ALONE = Settings(TTS, Bounds(1, 20), PriceRule(0.01, 1.3, 0.2, 20.0, 0.7), Backl
 DAY_S = 86400.0
 
 
-AS_NOW = int(bin_of(-1e-9))
-"""Under constant load the level comes to the load from below by less than an error of rounding."""
+AS_NOW = [int(bin_of(error)) for error in (-1e-9, 1e-9)]
+"""Under constant load the level is off the load by an error of rounding, and no growth lies on an edge."""
 
 
-def certain(growth: int) -> Priors:
+def certain(growth: int | list[int]) -> Priors:
     """A forest that always expects the same growth."""
     leaf = np.zeros(1, dtype=np.int32)
     trees = Trees(leaf, 0, leaf.astype(np.int16), leaf.astype(np.float32), np.zeros(2, dtype=np.int32))

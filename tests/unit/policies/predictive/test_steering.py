@@ -8,6 +8,8 @@ from autoscaler.policies.predictive.steering import PriceRule, Steering
 
 RULE = PriceRule(budget=0.01, start=1.3, least=0.2, most=20.0, correction=1.0)
 PRICES = log_grid(0.05, 120.0, 64)
+FREE = np.zeros(64)
+"""Pod-seconds, where what they buy is not in question."""
 
 
 def after(hours: float, rps: float = 20.0, measured: float = 0.0, replayed: float = 0.0) -> Steering:
@@ -27,19 +29,21 @@ def misses(requests: float, at_one: float):
 
 def test_with_plenty_of_data_the_replayed_share_meets_the_allowance():
     steering = after(48, measured=0.0088, replayed=0.0088)
-    price = steering.pick(PRICES, misses(1e7, 0.02), 1e7, RULE)
+    price = steering.pick(PRICES, misses(1e7, 0.02), FREE, 1e7, RULE)
     assert 0.02 * price**-0.8 == pytest.approx(0.0088, rel=0.03)
 
 
 def test_more_measured_than_replayed_makes_it_dearer():
     honest, worse = after(48, measured=0.008, replayed=0.008), after(48, measured=0.016, replayed=0.008)
     assert worse.correction(RULE) == pytest.approx(2.0, rel=0.01)
-    assert worse.pick(PRICES, misses(1e7, 0.01), 1e7, RULE) > honest.pick(PRICES, misses(1e7, 0.01), 1e7, RULE)
+    assert worse.pick(PRICES, misses(1e7, 0.01), FREE, 1e7, RULE) > honest.pick(
+        PRICES, misses(1e7, 0.01), FREE, 1e7, RULE
+    )
 
 
 def test_before_anything_is_known_the_price_is_near_its_start():
     steering = after(0.1)
-    assert steering.pick(PRICES, np.zeros(64), 0.0, RULE) == pytest.approx(RULE.start, rel=0.35)
+    assert steering.pick(PRICES, np.zeros(64), FREE, 0.0, RULE) == pytest.approx(RULE.start, rel=0.35)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +54,23 @@ def test_before_anything_is_known_the_price_is_near_its_start():
     ],
 )
 def test_the_price_is_bounded(at_one, price):
-    assert after(48).pick(PRICES, misses(1e9, at_one), 1e9, RULE) == price
+    assert after(48).pick(PRICES, misses(1e9, at_one), FREE, 1e9, RULE) == price
+
+
+@pytest.mark.parametrize(
+    ("dearer_by", "price"),
+    [
+        pytest.param(0.0, RULE.most, id="dearer shadows pay no more: as dear as the budget wants"),
+        pytest.param(1e7, 2.0, id="much is paid for nothing: no dearer than what pays"),
+    ],
+)
+def test_no_price_that_buys_misses_for_more_than_they_may_cost(dearer_by, price):
+    """Out of reach of the budget, misses fall up to a price of 2 and no further."""
+    requests = 1e7
+    saved = requests * 0.02 * np.minimum(PRICES / 2, 1.0) ** -0.8
+    spent = 1e6 + dearer_by * np.log(PRICES / PRICES[0])
+    picked = after(48).pick(PRICES, saved, spent, requests, RULE)
+    assert picked == pytest.approx(price, rel=0.15)
 
 
 @pytest.mark.parametrize(
