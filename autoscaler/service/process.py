@@ -22,6 +22,7 @@ from autoscaler.cluster.lease import LEASE, ClusterLease, Election, Elector, Tim
 from autoscaler.cluster.status import Statuses
 from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
 from autoscaler.journal.explain import explain
+from autoscaler.journal.log import JsonlJournal
 from autoscaler.loop import Ports
 from autoscaler.policies.policy import Lasting
 from autoscaler.ports import Journal
@@ -92,6 +93,9 @@ class Controller:
         self._recorder = Recorder(
             self._metrics, [self._announcer, self._statuses, self._board, *([log] if log else [])]
         )
+        self._metrics.lost.labels("event").set_function(lambda: float(self._announcer.lost))
+        if isinstance(log, JsonlJournal):
+            self._metrics.lost.labels("log line").set_function(lambda: float(log.lost))
         self._metrics.leader.set_function(lambda: float(self._elector is not None and self._elector.leading()))
         self._manager = manager_of(namespace)
         self._namespaces: dict[str, WatchedNamespace] = {}

@@ -20,6 +20,7 @@ class Metrics:
     """The controller's own metrics. Labels are targets and small fixed sets, never pods or messages."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._newest_s: dict[str, float] = {}
         self.leader = Gauge("speech_autoscaler_leader", "1 while this process may write.", registry=registry)
         self.desired = Gauge(
             "speech_autoscaler_desired_replicas", "Pods decided on.", ["target", "kind"], registry=registry
@@ -69,6 +70,12 @@ class Metrics:
             ["target"],
             registry=registry,
         )
+        self.lost = Gauge(
+            "speech_autoscaler_records_lost",
+            "Events and lines of the decision log that could not be written since the start.",
+            ["record"],
+            registry=registry,
+        )
         self.data_age_s = Gauge(
             "speech_autoscaler_data_age_seconds", "Age of the newest scrape at a tick.", ["target"], registry=registry
         )
@@ -89,8 +96,10 @@ class Metrics:
             self.pods.labels(name, phase).set(tick.seen.fleet.count(phase))
         for problem in tick.seen.signals.problems:
             self.problems.labels(name, problem.missing.cause).inc()
-        if tick.seen.signals.scrapes:
-            self.data_age_s.labels(name).set(tick.seen.at_s - tick.seen.signals.scrapes[-1].at_s)
+        for scrape in tick.seen.signals.scrapes[-1:]:
+            self._newest_s[name] = scrape.at_s
+        if name in self._newest_s:
+            self.data_age_s.labels(name).set(tick.seen.at_s - self._newest_s[name])
         if tick.decision is not None:
             self.contested.labels(name).set(any(step.stage == "contested" for step in tick.decision.steps))
             self.desired.labels(name, "serving").set(tick.decision.serving)

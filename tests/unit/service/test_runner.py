@@ -9,6 +9,7 @@ from autoscaler.model import (
     Cause,
     Fleet,
     Missing,
+    Observation,
     Outcome,
     Phase,
     Pod,
@@ -19,6 +20,7 @@ from autoscaler.model import (
     Scrape,
     Signals,
     Step,
+    Tick,
 )
 from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
@@ -224,3 +226,11 @@ def test_who_does_not_lead_any_more_has_nothing_to_leave(metrics):
     ours.run()
     assert ours.close(1.0) is None
     assert lasts.kept is None
+
+
+def test_the_age_of_data_grows_while_nothing_is_scraped(metrics, registry):
+    scrape, fleet = Scrape(98.0, received=1.0), Fleet(2, ())
+    for at_s, scrapes in ((100.0, (scrape,)), (160.0, ())):
+        seen = Observation(at_s, Signals(scrapes), fleet)
+        metrics.count(Tick("voice/tts", seen, None, ()))
+    assert registry.get_sample_value("speech_autoscaler_data_age_seconds", {"target": "voice/tts"}) == 62.0
