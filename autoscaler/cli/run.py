@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -71,6 +72,8 @@ def run(
         _log_as_json()
         controller = Controller(followed, api, here, candidacy=candidacy, log=log, listen=_address(listen))
         run_until(controller, _ended())
+        sys.stderr.flush()
+        os._exit(exits.OK)  # a tick may still wait for a Prometheus that hangs; it may not write any more
 
 
 def _once(jobs: list[Job], api: ApiClient, log: Journal | None, *, dry_run: bool, json: bool) -> None:

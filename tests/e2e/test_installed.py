@@ -108,7 +108,7 @@ def test_the_write_of_an_old_leader_is_refused_by_the_api_server(cluster, instal
         wait_for("the new leader's first write", new_writes, 2.0)
         [stale] = writers[old].apply((scale_to(installed, 1),))
         assert (stale.done, tts.read().spec.replicas) == (False, 3 + turn)
-    assert sum(status == 422 for _, replicas, status in scale_writes(installed) if replicas == 1) == 20
+    assert sum(each.status == 422 for each in scale_writes(installed) if each.replicas == 1) == 20
 
 
 @pytest.fixture

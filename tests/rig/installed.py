@@ -111,13 +111,30 @@ def written_by(event: Mapping[str, Any]) -> str:
     return str(pod)
 
 
-def scale_writes(installed: Installed) -> list[tuple[str, int, int]]:
-    """Every attempt to write a size: by which pod, which size, with which status."""
-    return [
-        (written_by(event), event["requestObject"]["spec"]["replicas"], event["responseStatus"]["code"])
+@dataclass(frozen=True)
+class ScaleWrite:
+    """One attempt to write a size, as the API server saw it."""
+
+    pod: str
+    target: str
+    replicas: int | None
+    """None where it was refused unread."""
+    status: int
+
+
+def scale_writes(installed: Installed, target: str | None = None) -> list[ScaleWrite]:
+    """Every attempt to write a size, oldest first."""
+    found = [
+        ScaleWrite(
+            written_by(event),
+            event["objectRef"]["name"],
+            event["requestObject"]["spec"]["replicas"] if "requestObject" in event else None,
+            event["responseStatus"]["code"],
+        )
         for event in installed.asked(verb="patch")
         if event["objectRef"].get("subresource") == "scale"
     ]
+    return [each for each in found if target in (None, each.target)]
 
 
 def install(cluster: Cluster, folder: Path, overlay: str = "overlays/fenced") -> Installed:

@@ -17,7 +17,7 @@ class Late(AssertionError):
     """A condition did not come true within its bound."""
 
 
-def wait_for(what: str, condition: Callable[[], Found], within_s: float = 30.0) -> Found:
+def wait_for(what: str, condition: Callable[[], Found], within_s: float = 60.0) -> Found:
     """The first truthy value of a condition.
 
     Raises:

@@ -1,0 +1,291 @@
+"""One controller, one fault after the other: what docs/faults.md promises, on a real API server and Prometheus.
+
+The controller runs once for all tests of this file; each test has a target of its own.
+"""
+
+import itertools
+import threading
+import time
+from dataclasses import dataclass
+
+import pytest
+from kubernetes import client
+from rig.controller import ControllerProcess
+from rig.exporter import Exporter
+from rig.installed import NAME, Installed, install, scale_writes
+from rig.processes import wait_for
+from rig.prometheus import PrometheusServer, prometheus_server
+from rig.proxy import CUT, WELL, Proxy, Treatment, delayed, proxy, refused
+from rig.scene import BUSY, IDLE, STEPWISE, carry, events, join, policy, status_of
+from rig.web import Reply, website
+
+from autoscaler.service.process import STOP_S
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.prometheus,
+    pytest.mark.parametrize("prometheus", ["3"], indirect=True, ids=["prometheus-3"]),
+]
+
+LEASE = "9/6/1"
+"""Not so short that a busy machine takes it away."""
+STEADY = 0.3
+"""So busy, two pods, or three or four while they are replaced, want two."""
+TARGETS = (
+    "conflicts",
+    "refused",
+    "partition",
+    "deleted",
+    "neighbour",
+    "unschedulable",
+    "crashing",
+    "rollout",
+    "disturbed",
+    "forbidden",
+)
+
+
+@dataclass
+class World:
+    """A controller behind a proxy, with two Prometheus servers: one of them may be ended."""
+
+    installed: Installed
+    between: Proxy
+    own: PrometheusServer
+    pods: Exporter
+    ours: ControllerProcess
+
+    def deploy(self, name, replicas=2, busy=IDLE):
+        made = self.installed.cluster.deploy(self.installed.namespace, name, replicas)
+        carry(self.pods, made, busy)
+        return made
+
+    def carry(self, deployment, busy):
+        carry(self.pods, deployment, busy)
+
+    def events(self, reason, about):
+        return events(self.installed.cluster, self.installed.namespace, reason, about)
+
+    def status(self, name):
+        return status_of(self.installed.cluster, self.installed.namespace, name)
+
+    def decisions(self, name):
+        return self.ours.metric("speech_autoscaler_decisions_total", target=f"{self.installed.namespace}/{name}")
+
+    def ticks(self, name, count):
+        """Let so many decisions more be made for a target."""
+        before = self.decisions(name)
+        wait_for(f"{count} decisions for {name}", lambda: self.decisions(name) >= before + count)
+
+    def attempts(self, name):
+        """Sizes that were sent to the API server for a target, with the status of each."""
+        return [(each.replicas, each.status) for each in scale_writes(self.installed, name)]
+
+
+@pytest.fixture(scope="module")
+def world(cluster, pods, prometheus, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faults")
+    installed = install(cluster, folder)
+    texts = {name: policy(name, prometheus.url) for name in TARGETS}
+    texts |= {name: policy(name, prometheus.url, least=2) for name in ("rollout", "disturbed")}
+    texts["conflicts"] = policy("conflicts", prometheus.url, most=20, growth=STEPWISE)
+    with prometheus_server("3", tmp_path_factory.mktemp("own"), scrape_s=0.5, together=pods.address) as own:
+        policies = installed.policies(**texts, restarted=policy("restarted", own.url))
+        with (
+            proxy(cluster.plane) as between,
+            installed.leading(installed.pods()[0], policies, "--lease", LEASE, url=between.url) as ours,
+        ):
+            yield World(installed, between, own, pods, ours)
+
+
+@pytest.fixture(autouse=True)
+def _well(world):
+    yield
+    world.between.heal()
+
+
+def test_growth_is_not_starved_by_conflicts(world):
+    """2 to 20 pods in steps; every other write arrives when a pod has just become Ready, which raises the version."""
+    crowd = world.deploy("conflicts", busy=7.0)
+    turn = itertools.count()
+
+    def a_pod_becomes_ready():
+        pending = [pod.metadata.name for pod in crowd.pods() if pod.status.phase == "Pending"]
+        if next(turn) % 2 == 0 and pending:
+            before = crowd.read().metadata.resource_version
+            crowd.make_ready(pending[0])
+            wait_for("another version", lambda: crowd.read().metadata.resource_version != before)
+
+    slow = Treatment(wait=a_pod_becomes_ready)
+    world.between.treat = lambda asked: slow if asked.scale else delayed(0.05)
+    wait_for("20 replicas", lambda: crowd.read().spec.replicas == 20, 90.0)
+    attempts = world.attempts("conflicts")
+    assert [replicas for replicas, status in attempts if status == 200] == [5, 8, 11, 14, 17, 20]
+    conflicts = [index for index, (_, status) in enumerate(attempts) if status == 409]
+    assert len(conflicts) >= 2
+    assert all(attempts[index + 1] == (attempts[index][0], 200) for index in conflicts), "at once, and the same size"
+
+
+def test_an_api_server_that_refuses_is_asked_again_at_the_next_tick(world):
+    target = world.deploy("refused", busy=BUSY)
+    answers = iter([refused(503), refused(429), CUT, refused(500)])
+    world.between.treat = lambda asked: next(answers, WELL) if asked.scale else WELL
+    wait_for("growth", lambda: target.read().spec.replicas == 3)
+    assert next(answers, None) is None
+    assert any("503" in said for said in world.events("ScaleFailed", "refused"))
+    assert world.attempts("refused") == [(3, 200)]
+
+
+def test_a_leader_that_is_cut_off_stops_to_lead_and_goes_on_when_it_is_back(world):
+    target = world.deploy("partition", busy=BUSY / 2)
+    world.ticks("partition", 1)
+    world.between.partition()
+    wait_for("it to know", lambda: not world.ours.leading())
+    world.carry(target, BUSY)
+    assert world.ours.get("/healthz")[0] == 200
+    world.between.heal()
+    wait_for("growth", lambda: target.read().spec.replicas == 3)
+
+
+def test_a_target_that_is_deleted_is_said_and_taken_up_again_while_others_run_on(world):
+    target, neighbour = world.deploy("deleted"), world.deploy("neighbour", busy=BUSY)
+    world.ticks("deleted", 1)
+    target.delete()
+    wait_for("it to be said", lambda: "no Deployment" in str(world.status("deleted")))
+    wait_for("the neighbour to grow", lambda: neighbour.read().spec.replicas == 3)
+    again = world.deploy("deleted", busy=BUSY)
+    wait_for("growth", lambda: again.read().spec.replicas == 3)
+    assert world.events("ExternalChange", "deleted") == []
+
+
+NO_GPU = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}
+CRASHING = {
+    "phase": "Running",
+    "containerStatuses": [
+        {
+            "name": "server",
+            "image": "sleeper:1",
+            "imageID": "",
+            "ready": False,
+            "restartCount": 5,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "state"), [("unschedulable", NO_GPU), ("crashing", CRASHING)])
+def test_pods_that_will_not_start_are_said_and_no_more_are_ordered(world, name, state):
+    target = world.deploy(name, busy=BUSY)
+    wait_for("growth", lambda: target.read().spec.replicas == 3)
+    [new] = [pod.metadata.name for pod in target.wait_for_pods(3) if pod.status.phase == "Pending"]
+    target.patch_status(new, state)
+    wait_for("it to be said", lambda: world.events("StartsStuck", name))
+    world.ticks(name, 4)
+    assert target.read().spec.replicas == 3
+
+
+def test_a_rollout_and_its_undoing_change_no_size(world):
+    target = world.deploy("rollout", busy=STEADY)
+    world.ticks("rollout", 1)
+    target.change_image("sleeper:2")
+    target.wait_for_pods(3)
+    world.ticks("rollout", 2)
+    roll(world, target, "sleeper:2")
+    world.installed.cluster.kubectl("rollout", "undo", "deployment/rollout", "-n", world.installed.namespace)
+    roll(world, target, "sleeper:1")
+    world.ticks("rollout", 2)
+    assert target.read().spec.replicas == 2
+    assert world.attempts("rollout") == []
+
+
+def roll(world, target, image):
+    """Play the kubelet until all pods are of the new image."""
+
+    def rolled():
+        for pod in target.pods():
+            if pod.metadata.deletion_timestamp:
+                target.remove(pod.metadata.name)
+            elif pod.status.phase == "Pending":
+                target.make_ready(pod.metadata.name)
+        join(world.pods, target, STEADY)
+        return [pod.spec.containers[0].image for pod in target.pods()] == [image] * 2
+
+    wait_for(f"both pods of {image}", rolled)
+
+
+def test_deletion_eviction_and_a_lost_node_change_no_size(world):
+    target = world.deploy("disturbed", busy=STEADY)
+    core, namespace = world.installed.cluster.core, world.installed.namespace
+    budget = {
+        "metadata": {"name": "disturbed"},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "disturbed"}}},
+    }
+    client.PolicyV1Api(world.installed.cluster.api).create_namespaced_pod_disruption_budget(namespace, budget)
+    first, second = (pod.metadata.name for pod in target.pods())
+    target.make_ready(first, ready=False)
+    world.ticks("disturbed", 2)
+    with pytest.raises(client.ApiException, match="disruption budget"):
+        core.create_namespaced_pod_eviction(second, namespace, {"metadata": {"name": second}})
+    target.remove(first)
+    target.settle(2)
+    join(world.pods, target, STEADY)
+
+    def evicted():
+        try:
+            return core.create_namespaced_pod_eviction(second, namespace, {"metadata": {"name": second}})
+        except client.ApiException:
+            return None
+
+    wait_for("the budget to allow it", evicted)
+    world.ticks("disturbed", 2)
+    assert target.read().spec.replicas == 2
+    assert world.attempts("disturbed") == []
+
+
+def test_rights_that_were_taken_away_are_said_and_used_again_when_they_are_back(world):
+    target = world.deploy("forbidden", busy=BUSY / 2)
+    world.ticks("forbidden", 1)
+    rights = client.RbacAuthorizationV1Api(world.installed.cluster.api)
+    role = rights.read_namespaced_role(f"{NAME}-targets", world.installed.namespace)
+    without = [rule for rule in role.rules if rule.resources != ["deployments/scale"]]
+    rights.patch_namespaced_role(role.metadata.name, role.metadata.namespace, {"rules": without})
+    try:
+        world.carry(target, BUSY)
+        wait_for("it to be said", lambda: any("403" in said for said in world.events("ScaleFailed", "forbidden")))
+        assert target.read().spec.replicas == 2
+    finally:
+        rights.patch_namespaced_role(role.metadata.name, role.metadata.namespace, {"rules": role.rules})
+    wait_for("growth", lambda: target.read().spec.replicas == 3)
+
+
+def test_without_prometheus_nothing_shrinks_and_with_it_back_it_does(world):
+    target = world.deploy("restarted", replicas=3, busy=0.6)
+    wait_for("a decision on data", lambda: "busy at" in str(world.status("restarted")))
+    world.own.stop()
+    world.carry(target, IDLE / 2)
+    wait_for("it to be said", lambda: world.events("SignalsMissing", "restarted"))
+    world.ticks("restarted", 3)
+    assert target.read().spec.replicas == 3
+    assert world.own.start()
+    wait_for("the shrink: ceil(3 x 0.25 / 0.7)", lambda: target.read().spec.replicas == 2)
+    assert world.events("SignalsBack", "restarted")
+
+
+def test_it_ends_in_time_though_prometheus_hangs(installed, prometheus):
+    hung = threading.Event()
+
+    def never(_):
+        hung.set()
+        return Reply(time.sleep(0.05) or b" " for _ in itertools.count())
+
+    with website(never) as site:
+        policies = installed.policies(tts=policy("tts", site.url))
+        installed.cluster.deploy(installed.namespace, "tts", 1)
+        with installed.leading(installed.pods()[0], policies) as ours:
+            wait_for("a question to Prometheus", hung.is_set)
+            ended_s = time.monotonic()
+            ours.process.stop()
+            assert time.monotonic() - ended_s < STOP_S + 1.0
+            assert ours.process.popen.returncode == 0
+    assert installed.lease().spec.holder_identity in ("", None)
