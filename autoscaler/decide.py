@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from autoscaler.model import Decision, Fleet, Mode, Observation, Proposal, Rails, Step
+from autoscaler.model import Decision, Fleet, Mode, Observation, Phase, Proposal, Rails, Step
 
 REWRITES = 3
 """So many in ten minutes are a contest; a person who scales once is led back by the rule."""
@@ -27,10 +27,11 @@ def decide(proposal: Proposal, seen: Observation, rails: Rails) -> Decision:
     bounded = _bound(wish, rails)
     if bounded is not wish:
         steps.append(bounded)
-    if seen.signals.problems and _shrinks(steps[-1], now):
-        steps.append(_held(steps[-1], now, "data", f"no shrink on {_names(seen)}"))
-    if rails.mode is Mode.ASSIST and _shrinks(steps[-1], now):
-        steps.append(_held(steps[-1], now, "mode", "assist: may grow, never shrink"))
+    served = seen.fleet.count(Phase.SERVING)
+    if seen.signals.problems and _shrinks(steps[-1], now, served):
+        steps.append(_held(steps[-1], now, served, "data", f"no shrink on {_names(seen)}"))
+    if rails.mode is Mode.ASSIST and _shrinks(steps[-1], now, served):
+        steps.append(_held(steps[-1], now, served, "mode", "assist: may grow, never shrink"))
     if len(seen.fleet.rewrites) >= REWRITES:
         steps.append(Step("contested", now.serving, now.standby, _contest(seen.fleet)))
     if seen.paused:
@@ -55,15 +56,16 @@ def _total(step: Step) -> int:
     return step.serving + step.standby
 
 
-def _shrinks(wish: Step, now: Step) -> bool:
-    """Whether there would be fewer pods, or fewer of them in service."""
-    return _total(wish) < _total(now) or wish.serving < now.serving
+def _shrinks(wish: Step, now: Step, served: int) -> bool:
+    """Whether there would be fewer pods, or fewer of them in service: even of those that somebody has scaled away."""
+    return _total(wish) < _total(now) or wish.serving < max(now.serving, min(served, _total(wish)))
 
 
-def _held(wish: Step, now: Step, stage: str, reason: str) -> Step:
+def _held(wish: Step, now: Step, served: int, stage: str, reason: str) -> Step:
     """The wish without what shrinks in it: pods that stand by may still be promoted."""
-    serving = max(wish.serving, now.serving)
-    return Step(stage, serving, max(_total(wish), _total(now)) - serving, reason)
+    total = max(_total(wish), _total(now))
+    serving = max(wish.serving, now.serving, min(served, total))
+    return Step(stage, serving, total - serving, reason)
 
 
 def _names(seen: Observation) -> str:

@@ -93,6 +93,13 @@ def test_what_would_be_written_is_in_the_bounds_and_blindness_never_shrinks(serv
     assert all(step.reason for step in decision.steps)
 
 
+def test_pods_that_still_serve_are_not_taken_out_of_service_blindly_although_they_were_scaled_away():
+    has = replace(fleet(2), replicas=0)
+    assert decide(wish(0, 1), seen(has), Rails(1, 10)).standby == 1
+    held = decide(wish(0, 1), seen(has, DOWN), Rails(1, 10))
+    assert ((held.serving, held.standby), held.ruled_by) == ((1, 0), "data")
+
+
 def test_who_contests_the_size_is_named():
     decision = decide(wish(6), seen(rewritten(3)), Rails(1, 10))
     assert decision.steps[-1].reason == "argocd changed the size 3 times in ten minutes: one of us has to stop"
