@@ -37,7 +37,7 @@ bench: .venv/.ready ## Speed of the engine against its references
 table: .venv/.ready ## The whole comparison over all recorded traces (hours, goes on where it stopped): docs/comparison.md
 	$(DEV) -m simulations.shipped --policies predictive,hpa,keda,kpa,fixed --jobs $(JOBS)
 	$(DEV) -m simulations.search tuned --jobs $(JOBS)
-	$(DEV) -m simulations.search common --jobs $(JOBS)
+	$(DEV) -m simulations.search common --rows 4 --jobs $(JOBS)
 	$(DEV) -m simulations.table --write docs/comparison.md
 
 serve-asr: .venv/.ready ## Speech recognition on the small digits model, http://127.0.0.1:8000

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, geometric_mean
 
 from simulations.peers import Fixed, Setting
-from simulations.spaces import neighbours
+from simulations.spaces import neighbours, with_least
 from simulations.trials import Trial
 
 Measure = Callable[[Setting, int], Trial]
@@ -150,21 +150,30 @@ def _aim(rung: int, missed: Mapping[int, float], allowed: float, slope: float) -
 # ---------------------------------------------------------------- one trace
 
 
-def tune(starts: Sequence[Setting], measure: Measure, rule: Criterion, most_pods: int, rounds: int = 1) -> Score | None:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Numbers of pods that a search stays within."""
+
+    most_pods: int
+    least_pods: tuple[int, ...] = ()
+    """Minimums that are worth a try beside those next to the setting's own."""
+
+
+def tune(starts: Sequence[Setting], measure: Measure, rule: Criterion, limits: Limits, rounds: int = 1) -> Score | None:
     """The cheapest setting found from some starting points: each one's target, then one knob after the other.
 
     A neighbour is replayed with one seed at the winner's target; only where that promises to cost less at equal
     misses, its own target is searched. A round begins anew from what the last one found.
     """
-    found = [score for start in starts if (score := best_target(start, measure, rule, most_pods))]
+    found = [score for start in starts if (score := best_target(start, measure, rule, limits.most_pods))]
     if not found:
         return None
     best = min(found, key=lambda score: score.pod_hours)
     for _ in range(rounds):
         before = best
-        for neighbour in neighbours(before.setting):
+        for neighbour in (*neighbours(before.setting), *with_least(before.setting, limits.least_pods)):
             if _promises(neighbour, best, measure, rule):
-                score = best_target(neighbour, measure, rule, most_pods)
+                score = best_target(neighbour, measure, rule, limits.most_pods)
                 if score and score.pod_hours < best.pod_hours:
                     best = score
         if best is before:

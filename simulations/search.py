@@ -18,7 +18,7 @@ from autoscaler.spec import find_workload
 from simulations import clairvoyant, hindsight, spaces, tuned
 from simulations.draw import draw
 from simulations.engine import Batching
-from simulations.hindsight import Criterion, Mark, Score
+from simulations.hindsight import Criterion, Limits, Mark, Score
 from simulations.peers import Family, Fixed, Hpa, Kpa, Setting
 from simulations.report.words import allowed
 from simulations.score import lower_bound_s
@@ -86,10 +86,14 @@ def tune(asked: Asked, case: Case, known: Found, rounds: int) -> tuple[Baseline,
 def _tune_family(
     starts: Sequence[Setting], trials: Trials, rule: Criterion, rounds: int, constant: Score
 ) -> Score | None:
-    best = hindsight.tune(starts, trials, rule, trials.case.workload.max_replicas, rounds)
+    """From the starting points; beside them with minimums below the constant, and the constant itself."""
+    pods = constant.setting.replicas if isinstance(constant.setting, Fixed) else 1
+    limits = Limits(trials.case.workload.max_replicas, (pods // 2, pods - 4, pods - 2, pods - 1))
+    best = hindsight.tune(starts, trials, rule, limits, rounds)
     if best and best.pod_hours <= constant.pod_hours:
         return best
-    return hindsight.cheapest([_never_fewer(starts[0], constant.setting)], trials, rule) or best
+    still = _never_fewer(starts[0], constant.setting)
+    return hindsight.tune([still], trials, rule, limits, rounds) or best
 
 
 def _never_fewer(setting: Setting, constant: Setting) -> Setting:

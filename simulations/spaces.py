@@ -64,6 +64,12 @@ def neighbours(setting: Setting) -> Iterator[Setting]:
             yield replace(setting, **{field.name: value})
 
 
+def with_least(setting: Setting, pods: tuple[int, ...]) -> Iterator[Setting]:
+    """The setting with other minimums."""
+    if not isinstance(setting, Fixed):
+        yield from (replace(setting, least=least) for least in pods if least >= 1 and least != setting.least)
+
+
 def _beside(setting: Hpa | Kpa, name: str) -> Iterator[Any]:
     now = getattr(setting, name)
     if name == "least":

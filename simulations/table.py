@@ -37,7 +37,7 @@ Regenerate, each step resumable (`make table` runs all of them, for hours):
 ```
 python -m simulations.shipped --policies predictive,hpa,keda,kpa,fixed --jobs 2
 python -m simulations.search tuned --jobs 2
-python -m simulations.search common --jobs 2
+python -m simulations.search common --rows 4 --jobs 2
 python -m simulations.table --write docs/comparison.md
 ```
 """

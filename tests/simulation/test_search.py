@@ -114,6 +114,18 @@ def test_a_constant_is_searched_pod_by_pod():
     assert found.setting == Fixed(8)
 
 
+def test_a_minimum_below_the_constant_is_tried_where_a_step_would_not_lead_there():
+    """Fewer than 8 pods miss too much at any target."""
+
+    def measure(setting, seed):
+        return trial(0.005 if setting.least >= 8 else 0.02, setting.least / 10 + 0.1)
+
+    limits = hindsight.Limits(60, least_pods=(5, 8, 9))
+    found = hindsight.tune([Hpa(0.7, least=10)], measure, RULE, limits)
+    assert found.setting.least == 8
+    assert hindsight.tune([Hpa(0.7, least=10)], measure, RULE, hindsight.Limits(60)).setting.least == 9
+
+
 marks = st.lists(st.tuples(st.booleans(), st.floats(1.0, 3.0)), min_size=4, max_size=4)
 
 
