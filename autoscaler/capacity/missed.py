@@ -27,6 +27,8 @@ DISPERSIONS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 20.0, 30.0, 45.0, 70.0)
 CARRIED = 0.2
 """Beyond this share a load is out of the largest size's reach. With a half, as the note has it, a load that rose out of
 reach could want 32 pods of 60 fewer at a price of 7 pod-seconds."""
+CROWDING = 0.7
+"""Share of the spare capacity of many pods that least-outstanding routing cannot use."""
 LOAD_STEP = 0.1
 """Busy slots between two columns of a table."""
 
@@ -104,12 +106,26 @@ def missed_share(law: ServiceLaw, dispersion: float, pods: npt.NDArray[np.int_],
         Shares between `law.sure_miss_ratio` and 1; shape (pods, loads).
     """
     if law.routing in (Routing.RANDOM, Routing.ROUND_ROBIN):
-        # Each pod is a queue of its own under its part of the arrivals; a random split thins their dispersion.
-        own = [_pooled(law, 1 + (dispersion - 1) / c, np.array([1]), load / c)[0] for c in pods]
-        waits = np.array(own)
+        # Each pod is a queue of its own under its part of the arrivals; a random split thins their dispersion, and
+        # taking turns evens them out besides.
+        turns = 0.5 if law.routing is Routing.ROUND_ROBIN else 0.0
+        parts = [(1 + (dispersion - 1) / c) / c**turns for c in pods]
+        waits = np.array([_pooled(law, part, np.array([1]), load / c)[0] for c, part in zip(pods, parts, strict=True)])
+    elif law.routing is Routing.LEAST_OUTSTANDING:
+        waits = np.array([_pooled(law, dispersion, np.array([c]), _crowded(law, c, load))[0] for c in pods])
     else:
         waits = _pooled(law, dispersion, pods, load)
     return law.sure_miss_ratio + (1 - law.sure_miss_ratio) * waits
+
+
+def _crowded(law: ServiceLaw, pods: int, load: Floats) -> Floats:
+    """The load at which one shared queue would miss as much as pods that each have a line of their own.
+
+    A request that waits in one pod's line is not helped by what other pods have to spare. Fitted to simulation
+    (docs/predictive.md, "Routing").
+    """
+    spare = np.maximum(pods * law.slots - load, 0.0)
+    return np.asarray(load + CROWDING * (1 - 1 / pods) ** 2 * spare)
 
 
 def _pooled(law: ServiceLaw, dispersion: float, pods: npt.NDArray[np.int_], load: Floats) -> Floats:

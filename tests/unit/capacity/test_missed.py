@@ -73,3 +73,23 @@ def test_the_next_higher_level_is_used(dispersion, used):
 def test_loads_beyond_the_table_take_its_last_column():
     made = table(TTS, 1.0, 4)
     assert made.columns(np.array([0.0, 0.1, 1e9])).tolist() == [0, 1, len(made.load) - 1]
+
+
+@pytest.mark.parametrize(
+    ("routing", "pods", "use", "simulated"),
+    [
+        pytest.param(Routing.LEAST_OUTSTANDING, 2, 0.6, 0.0214, id="least outstanding, two pods"),
+        pytest.param(Routing.LEAST_OUTSTANDING, 4, 0.75, 0.0137, id="four"),
+        pytest.param(Routing.LEAST_OUTSTANDING, 8, 0.85, 0.0130, id="eight"),
+        pytest.param(Routing.LEAST_OUTSTANDING, 16, 0.92, 0.0116, id="sixteen"),
+        pytest.param(Routing.ROUND_ROBIN, 2, 0.5, 0.0144, id="round robin, two pods"),
+        pytest.param(Routing.ROUND_ROBIN, 4, 0.6, 0.0126, id="four in turn"),
+        pytest.param(Routing.ROUND_ROBIN, 8, 0.75, 0.0323, id="eight in turn"),
+        pytest.param(Routing.RANDOM, 8, 0.5, 0.0400, id="random"),
+    ],
+)
+def test_each_routing_is_within_a_factor_of_what_requests_on_pods_miss(routing, pods, use, simulated):
+    """Figures of `benchmarks/routing.py`."""
+    law = ServiceLaw(0.18, 0.36, 0.8, 0.0015, routing=routing)
+    found = missed_share(law, 1.0, np.arange(1, pods + 1), np.array([use * pods]))[-1, 0]
+    assert simulated / 2.3 < found < simulated * 2.3
