@@ -133,10 +133,12 @@ def _quick_first(wanted: Iterable[Replay]) -> list[Replay]:
 
 
 def _write(data: Path, cases: Iterable[Case], found: Sequence[Shipped]) -> None:
-    """Add what is there to the file, with what its costs are held against."""
-    places = {(each.trace, each.workload) for each in found}
-    bases = [baseline(case, SEEDS[0]) for case in cases if (case.trace.name, case.workload.name) in places]
-    tuned.save(data, tuned.load(data).with_shipped(bases, found))
+    """Add what is there to the file, with what its costs are held against where that is not there yet."""
+    known = tuned.load(data)
+    lacking = {(each.trace, each.workload) for each in found}
+    lacking -= {(each.trace, each.workload) for each in known.baselines}
+    bases = [baseline(case, SEEDS[0]) for case in cases if (case.trace.name, case.workload.name) in lacking]
+    tuned.save(data, known.with_shipped(bases, found))
 
 
 def _parser() -> argparse.ArgumentParser:

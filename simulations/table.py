@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import geometric_mean
 
@@ -261,7 +262,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         found, others = tuned.load(options.peers), tuned.load(options.shipped)
-        whole = found.with_shipped(others.baselines, others.shipped)
+        known = others.with_shipped(found.baselines, found.shipped)
+        whole = replace(found, baselines=known.baselines, shipped=known.shipped)
         write(options.write, page(whole, code_digest()).encode())
     except InvalidInput as error:
         print(*error.problems, sep="\n", file=sys.stderr)
