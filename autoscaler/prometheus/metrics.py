@@ -78,6 +78,46 @@ SPEECH = Exporter(
 )
 """What `inference_server` exports."""
 
+VLLM = Exporter(
+    "vllm",
+    (
+        Metric("received", "vllm:request_success_total", Kind.COUNTER),
+        Metric("completed", "vllm:e2e_request_latency_seconds_count", Kind.COUNTER),
+        Metric("service_s", "vllm:request_inference_time_seconds_sum", Kind.COUNTER),
+        Metric("queued", "vllm:num_requests_waiting", Kind.SUM),
+        Metric("busy", "vllm:num_requests_running", Kind.SUM),
+        Metric("latency", "vllm:e2e_request_latency_seconds_bucket", Kind.HISTOGRAM),
+    ),
+)
+"""vLLM's OpenAI-compatible server (its documentation, "Production metrics"). It counts answers, not arrivals: while a
+queue grows the rate lags behind, and what waits counts as backlog."""
+
+TRITON = Exporter(
+    "triton",
+    (
+        Metric("received", "nv_inference_request_success", Kind.COUNTER),
+        Metric("completed", "nv_inference_count", Kind.COUNTER),
+        Metric("left", "nv_inference_request_failure", Kind.COUNTER),
+        Metric("service_s", "nv_inference_compute_infer_duration_us", Kind.COUNTER, factor=1e-6),
+        Metric("queued", "nv_inference_pending_request_count", Kind.SUM),
+    ),
+)
+"""NVIDIA Triton (its documentation, "Metrics"); answers, not arrivals. Of one inference a request."""
+
+TORCHSERVE = Exporter(
+    "torchserve",
+    (
+        Metric("received", "ts_inference_requests_total", Kind.COUNTER),
+        Metric("completed", "Requests2XX", Kind.COUNTER),
+        Metric("left", "Requests5XX", Kind.COUNTER),
+        Metric("service_s", "ts_inference_latency_microseconds", Kind.COUNTER, factor=1e-6),
+    ),
+)
+"""TorchServe in its metrics mode `prometheus` (its documentation, "Default metrics")."""
+
+PRESETS = {exporter.name: exporter for exporter in (SPEECH, VLLM, TRITON, TORCHSERVE)}
+"""By the name that a policy file says."""
+
 DCGM = Exporter(
     "dcgm",
     (Metric("gpu_use_ratio", "DCGM_FI_DEV_GPU_UTIL", Kind.MEAN, factor=0.01),),

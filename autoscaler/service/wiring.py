@@ -13,7 +13,7 @@ from autoscaler.model import History, InvalidInput, Mode, Workload
 from autoscaler.policies.build import build
 from autoscaler.prometheus.client import Access, Prometheus
 from autoscaler.prometheus.history import Grid, read_history
-from autoscaler.prometheus.metrics import SPEECH
+from autoscaler.prometheus.metrics import PRESETS
 from autoscaler.prometheus.source import SCRAPE_INTERVAL_S, PrometheusSignals, Wanted
 from autoscaler.spec import LoadedPolicy, LoadedWorkload, load_file
 from autoscaler.spec.signals import Prometheus as PrometheusSpec
@@ -91,7 +91,7 @@ def signals_of(job: Job, prometheus: Prometheus) -> PrometheusSignals:
     wanted = Wanted(
         namespace=job.namespace,
         deployment=job.deployment,
-        exporters=(SPEECH,),
+        exporters=(PRESETS[spec.preset],),
         stale_after_s=spec.stale_after_s,
         objective_s=job.objective_s,
         scrape_interval_s=spec.scrape_interval_s or SCRAPE_INTERVAL_S,
@@ -111,7 +111,7 @@ def history_of(job: Job, reach_s: float, until_s: float) -> History | None:
     try:
         return read_history(
             prometheus.query_range,
-            SPEECH,
+            PRESETS[job.policy.spec.signals.prometheus.preset],
             job.namespace,
             job.deployment,
             grid=Grid.until(until_s, reach_s),
@@ -135,6 +135,7 @@ def access_of(spec: PrometheusSpec) -> Access:
         client_cert_file=_path(tls.cert_file if tls else None),
         client_key_file=_path(tls.key_file if tls else None),
         ca_file=_path(tls.ca_file if tls else None),
+        headers=tuple(sorted(spec.headers.items())),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -31,6 +32,19 @@ def _parses(query: str) -> str:
     return query
 
 
+def _no_secrets(headers: dict[str, str]) -> dict[str, str]:
+    """Checked as a whole: a value is not repeated in a message, for it may be a secret all the same."""
+    for name, value in headers.items():
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", name):
+            raise ValueError(f"names of letters, digits and -, not {name!r}")
+        if name.lower() in ("authorization", "proxy-authorization", "cookie", "host", "content-length"):
+            raise ValueError(f"no {name}: credentials belong under auth")
+        if not re.fullmatch(r"[\x20-\x7e]{0,512}", value):
+            raise ValueError(f"one line of at most 512 ASCII characters for {name}")
+    return headers
+
+
+Headers = Annotated[dict[Text, str], AfterValidator(_no_secrets)]
 Url = Annotated[str, AfterValidator(_plain_url)]
 Query = Annotated[Text, AfterValidator(_parses)]
 
@@ -69,9 +83,12 @@ class Prometheus(Model):
 
     url: Url = Field(default="http://prometheus:9090", examples=["http://prometheus.monitoring:9090"])
     """Address of the HTTP API, without user and password."""
-    preset: Literal["speech"] = "speech"
-    """Whose metric names are read: `speech` is the inference server of this project."""
+    preset: Literal["speech", "vllm", "triton", "torchserve"] = "speech"
+    """Whose metric names are read: `speech` is the inference server of this project. vLLM and Triton count answers, not
+    arrivals: while a queue grows their rate lags behind."""
     auth: Auth | None = None
+    headers: Headers = Field(default_factory=dict, examples=[{"X-Scope-OrgID": "speech"}])
+    """Sent with every request, such as the tenant of a shared store. No secrets: those belong under `auth`."""
     scrape_interval_s: Duration | None = Field(default=None, alias="scrapeInterval", examples=["15s"])
     """How often the target is scraped, where windows shall be checked against it; the measured one rules."""
     stale_after_s: Duration = Field(default=60.0, alias="staleAfter")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +29,13 @@ class PrometheusServer:
     folder: Path
     port: int
     process: Process | None = None
+    web: Path | None = None
+    """Its own TLS and users, if any (`--web.config.file`)."""
 
     @property
     def url(self) -> str:
         """Where its API is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.web else 'http'}://127.0.0.1:{self.port}"
 
     def start(self) -> bool:
         """Start it and wait until it is ready; False if it ended by itself."""
@@ -43,10 +46,12 @@ class PrometheusServer:
                 f"--storage.tsdb.path={self.folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{self.port}",
                 "--log.level=warn",
+                *([f"--web.config.file={self.web}"] if self.web else []),
             ],
             self.folder / "prometheus.log",
         )
-        wait_for("Prometheus is ready", lambda: _answers(f"{self.url}/-/ready") or not process.alive)
+        answers = _listens(self.port) if self.web else _answers(f"{self.url}/-/ready")
+        wait_for("Prometheus is ready", lambda: answers() or not process.alive)
         return process.alive
 
     def stop(self) -> None:
@@ -71,7 +76,7 @@ class PrometheusServer:
 
 @contextmanager
 def prometheus_server(
-    version: str, folder: Path, scrape_s: float = 1.0, together: str = ""
+    version: str, folder: Path, scrape_s: float = 1.0, together: str = "", web: Path | None = None
 ) -> Iterator[PrometheusServer]:
     """Start Prometheus "2" or "3"; ended with the block.
 
@@ -95,7 +100,7 @@ def prometheus_server(
     timing = {"scrape_interval": interval, "scrape_timeout": interval}
     (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": timing, "scrape_configs": jobs}))
     for _ in range(_ATTEMPTS):
-        server = PrometheusServer(programs.prometheus(version), folder, free_ports(1)[0])
+        server = PrometheusServer(programs.prometheus(version), folder, free_ports(1)[0], web=web)
         server.scrape([])
         try:
             if server.start():
@@ -128,9 +133,22 @@ def backfill(version: str, folder: Path, counters: Mapping[str, Iterable[tuple[f
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
+def _answers(url: str) -> Callable[[], bool]:
+    def asked() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    return asked
+
+
+def _listens(port: int) -> Callable[[], bool]:
+    """For a server that lets nobody in who has no certificate."""
+
+    def asked() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    return asked

@@ -45,6 +45,20 @@ def test_a_file_in_order_has_no_problem(problems, policy):
             id="a secret in the file",
         ),
         pytest.param(
+            "preset: speech}",
+            "headers: {Authorization: secret}}",
+            "my.yaml:19:58 spec.signals.prometheus.headers: a mapping — no Authorization: credentials belong "
+            "under auth",
+            id="credentials among the headers",
+        ),
+        pytest.param(
+            "preset: speech}",
+            'headers: {X-Scope-OrgID: "a\\nb"}}',
+            "my.yaml:19:58 spec.signals.prometheus.headers: a mapping — one line of at most 512 ASCII characters for "
+            "X-Scope-OrgID",
+            id="a header of two lines",
+        ),
+        pytest.param(
             'url: "http://prometheus:9090"',
             'url: "http://me:secret@prometheus:9090"',
             "my.yaml:19:23 spec.signals.prometheus.url: http://me:…@prometheus:9090 — http(s)://host[:port][/path], "
