@@ -13,7 +13,7 @@ PIP = -m pip --quiet --disable-pip-version-check
 DEV := .venv/bin/python
 DEMO := .venv-demo/bin/python
 
-.PHONY: help demo test lint bench table serve-asr serve-tts docs lock clean
+.PHONY: help demo test lint soak bench table serve-asr serve-tts docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is to make
@@ -30,6 +30,9 @@ lint: .venv/.ready ## ruff, mypy, import contracts
 	$(DEV) -m ruff format --check .
 	$(DEV) -m mypy
 	.venv/bin/lint-imports
+
+soak: .venv/.ready ## 200 random faults on two controllers and a real control plane (a quarter of an hour)
+	SOAK_FAULTS=200 $(DEV) -m pytest tests/e2e/test_chaos.py $(PYTEST_ARGS)
 
 bench: .venv/.ready ## Speed of the engine against its references
 	$(DEV) benchmarks/engine.py

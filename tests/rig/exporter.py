@@ -25,6 +25,8 @@ class Exporter:
     address: str = ""
     pods: dict[tuple[str, str], Metrics] = field(default_factory=dict)
     """By namespace and pod."""
+    sources: list[Callable[[], None]] = field(default_factory=list)
+    """Asked to bring their pods up to date before all are served at once."""
 
     def targets(self, namespace: str) -> list[tuple[str, dict[str, str]]]:
         """Each pod of a namespace as a target of its own, scraped at its own moment."""
@@ -37,6 +39,8 @@ class Exporter:
     def page(self, path: str) -> str | None:
         """What is served at a path; None where nothing is."""
         if path == TOGETHER:
+            for bring_up_to_date in list(self.sources):
+                bring_up_to_date()
             return "".join(
                 f'{name}{{namespace="{space}",pod="{pod}"}} {value}\n'
                 for (space, pod), metrics in list(self.pods.items())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from functools import partial
 from typing import Any
 
 from rig.cluster import Cluster, Deployment
@@ -83,3 +86,45 @@ def status_of(cluster: Cluster, namespace: str, name: str) -> Any:
         if found.metadata.name == f"autoscaler.{namespace}.{name}":
             return json.loads((found.data or {}).get("status.json", "null"))
     return None
+
+
+class Shared:
+    """A load that all pods of a Deployment share, in busy pods; `total` may be changed at any time.
+
+    Whatever pods there are export their share; a pod that is gone is silent.
+    """
+
+    def __init__(self, exporter: Exporter, deployment: Deployment, total: float) -> None:
+        self.total = total
+        self._deployment = deployment
+        self._exporter = exporter
+        self._worked: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._at_s = time.monotonic()
+        exporter.sources.append(self._advance)
+
+    def _advance(self) -> None:
+        """Bring the counters up to now, before they are served."""
+        with self._lock:
+            now_s = time.monotonic()
+            passed_s, self._at_s = now_s - self._at_s, now_s
+            names = [pod.metadata.name for pod in self._deployment.pods() if _ready(pod)]
+            for name in names:
+                self._worked[name] = self._worked.get(name, 0.0) + passed_s * self.total / len(names)
+            for key in _exported(self._exporter, self._deployment):
+                del self._exporter.pods[key]
+            for name in names:
+                self._exporter.pods[self._deployment.namespace, name] = partial(self._metrics, name)
+
+    def _metrics(self, name: str) -> dict[str, float]:
+        return {
+            "speech_requests_received_total": 5.0 * self._worked[name],
+            "speech_requests_completed_total": 5.0 * self._worked[name],
+            "speech_service_seconds_sum": self._worked[name],
+            "speech_requests_in_flight": 0.0,
+            "speech_queue_depth": 0.0,
+        }
+
+
+def _ready(pod: Any) -> bool:
+    return any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or ())
