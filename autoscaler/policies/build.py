@@ -154,22 +154,23 @@ def _predictive(policy: LoadedPolicy, rule: PredictiveRule, served: Workload) ->
     """
     interval_s = max(rule.tick_s, policy.spec.signals.prometheus.scrape_interval_s or 0.0)
     standby = policy.spec.standby
+    reserve = _reserve(standby, served) if isinstance(standby, GatedStandby) else None
     if rule.miss_price == "auto":
         first, least, most = rule.first_price_s, LEAST_PRICE * served.service_mean_s, rule.most_price_s
     else:
         first = least = most = rule.miss_price
     return Settings(
         workload=served,
-        bounds=Bounds(max(served.min_replicas, 1), served.max_replicas),
+        bounds=Bounds(reserve.serving if reserve else max(served.min_replicas, 1), served.max_replicas),
         price=PriceRule(1 - served.objective_share, first, least, most, rule.first_correction),
         backlog=Backlog(rule.drain_within_s),
         start_price_s=rule.start_price_s,
-        tick_s=rule.tick_s if isinstance(standby, GatedStandby) else interval_s,
+        tick_s=rule.tick_s if reserve else interval_s,
         interval_s=interval_s,
         time_zone=ZoneInfo(policy.spec.clock.time_zone),
         calendar=tuple(event.to_event() for event in rule.calendar),
         priors=load_priors(policy.prior) if policy.prior else None,
-        reserve=_reserve(standby, served) if isinstance(standby, GatedStandby) else None,
+        reserve=reserve,
     )
 
 

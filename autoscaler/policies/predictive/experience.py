@@ -232,12 +232,7 @@ def _present(memory: Memory) -> Past:
 
 
 def wants(memory: Memory, settings: Settings, laws: Laws, prices: Floats) -> Wants:
-    """What is worth its cost at each price, for the forecasts.
-
-    A pod that is ordered costs what a spare pod costs; those that must serve anyway are more seldom in question.
-    """
-    if settings.reserve is not None:
-        prices = prices / settings.reserve.price
+    """What is worth its cost at each price, for the forecasts."""
     now = memory.traffic.level.value * slots_per_request(memory)
     tables, mean_s = capacity(memory, settings), memory.demand.law.mean_s
     largest = max(SURPRISE * memory.traffic.largest, memory.announced.load) * slots_per_request(memory)
@@ -273,7 +268,7 @@ def replay(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> 
     first = counts[: round(60 / settings.interval_s)]
     pods = math.ceil(float(first.mean()) * slots_per_request(memory) / USE_AT_START / settings.workload.concurrency)
     memory.shadows = Shadows.begin(max(1, pods), memory.windows.served_from, settings.bounds.max_pods)
-    prices = grid(memory.demand.law.mean_s)
+    prices = grid(memory.demand.law.mean_s) / settings.spare_price
     foreseen = _foreseen(memory, settings, counts, known)
     for count, measured, own in zip(counts, known, foreseen, strict=True):
         interval = Interval(float(count), 0.0, known=bool(measured))

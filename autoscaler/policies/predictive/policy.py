@@ -6,6 +6,7 @@ Read `PredictivePolicy.propose` from top to bottom: experience, forecast, wants 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -49,6 +50,8 @@ from autoscaler.policies.predictive.trust import Trust
 from autoscaler.policies.predictive.watch import limits
 
 Floats = npt.NDArray[np.floating]
+_IN_USE = slice(PRICES, PRICES + 1)
+"""Where the price in use stands behind those of the shadows."""
 Ints = npt.NDArray[np.int64]
 
 DATA_AGE_S = 3.0
@@ -113,16 +116,18 @@ class PredictivePolicy:
         for interval in intervals:
             self._experience(memory, interval)
         if not intervals and memory.wish is not None:
-            return memory, memory.wish
+            return memory, self._again(memory, memory.wish, seen)
         if memory.history_s <= SHORT_HISTORY_S and seen.at_s - memory.began_s < OBSERVE_FIRST_S:
-            steps = self._gated(memory, _observe_first(memory, seen), seen, least=_in_service(seen))
-            memory.wish = Proposal(steps[-1].serving, steps[-1].standby, steps)
-            return memory, memory.wish
+            memory.wish = _wish(self._observe_first(memory, seen), {})
+            return memory, self._again(memory, memory.wish, seen)
 
         settings, steering = self.settings, memory.steering
         prices = grid(memory.demand.law.mean_s)
         laws = forecast(memory, settings)
-        wanted = wants(memory, settings, laws, np.append(prices, steering.price))
+        asked = np.append(prices, steering.price) / settings.spare_price
+        if memory.gate is not None:
+            asked = np.append(asked, memory.gate.price(steering.price))
+        wanted = wants(memory, settings, laws, asked)
         span_s = len(intervals) * settings.interval_s
         if intervals:
             decide_shadows(memory, settings, wanted.only(slice(PRICES)), span_s)
@@ -131,10 +136,10 @@ class PredictivePolicy:
             if memory.demand.service.out_of_reach:  # for throughput, not for the impossible
                 picked = settings.price.start
             steering.steer(picked, memory.history_s + steering.age_s, span_s)
-        steps = self._follow(memory, wanted.only(slice(PRICES, None)), span_s, seen)
-        steps = self._gated(memory, steps, seen)
-        memory.wish = Proposal(steps[-1].serving, steps[-1].standby, steps, self._insight(memory, laws[0]))
-        return memory, replace(memory.wish, fit=self._fit(memory, seen.at_s))
+            if memory.gate is not None:
+                memory.gate.foresaw(int(wanted.order[-1]), memory.windows.order[0])
+        memory.wish = _wish(self._follow(memory, wanted.only(_IN_USE), span_s, seen), self._insight(memory, laws[0]))
+        return memory, replace(self._again(memory, memory.wish, seen), fit=self._fit(memory, seen.at_s))
 
     @property
     def reach_s(self) -> float:
@@ -199,9 +204,9 @@ class PredictivePolicy:
         loaded = frozenset(pod.name for pod in seen.fleet.pods if pod.loaded_at_s is not None)
         if math.isnan(memory.began_s):
             memory.began_s = seen.at_s
-            memory.keeping.target[:] = seen.fleet.replicas
+            memory.keeping.target[:] = self._found(seen)
             if memory.gate is not None:
-                memory.gate.wanted.append(_in_service(seen))
+                memory.gate.want(seen.at_s, 1, needed=_in_service(seen))
             if not memory.cleared:
                 memory.shadows = Shadows.begin(
                     max(seen.fleet.replicas, 1), memory.windows.served_from, self.settings.bounds.max_pods
@@ -270,15 +275,34 @@ class PredictivePolicy:
             return wanted
         return f"{wanted}; keeping the others has cost less than a start yet ({self.settings.start_price_s:g} pod-s)"
 
-    def _gated(self, memory: Memory, steps: tuple[Step, ...], seen: Observation, least: int = 1) -> tuple[Step, ...]:
-        """The same steps with spare pods standing by, where they do."""
-        gate, traffic = memory.gate, memory.traffic
+    def _found(self, seen: Observation) -> int:
+        """Pods that are there, but for those that stand by whatever comes."""
+        reserve = self.settings.reserve
+        return seen.fleet.replicas - (min(seen.fleet.standing_by, reserve.least) if reserve else 0)
+
+    def _observe_first(self, memory: Memory, seen: Observation) -> tuple[Step, ...]:
+        memory.keeping.target[:] = max(self._found(seen), 1)
+        why = "the first minute without history: the pods that are there stay"
+        return (Step("observe", memory.target, 0, why),)
+
+    def _again(self, memory: Memory, wish: Proposal, seen: Observation) -> Proposal:
+        """A wish that knows serving pods only, with spare ones standing by where they do."""
+        gate, traffic, scrapes = memory.gate, memory.traffic, seen.signals.scrapes
         if gate is None:
-            return steps
-        moment = Moment(traffic.series, memory.demand, traffic.largest, seen.fleet.count(Phase.SERVING))
-        tables = capacity(memory, self.settings)
-        serving = gate.serving(moment, memory.steering.price, tables, self.settings.backlog)
-        return gate.split(max(serving, least), steps)
+            return wish
+        if scrapes:
+            pods = seen.fleet.count(Phase.SERVING)
+            moment = Moment(
+                at_s=seen.at_s,
+                series=traffic.series,
+                demand=memory.demand,
+                largest=traffic.largest,
+                pods=pods,
+                loaded=pods + seen.fleet.count(Phase.STANDBY),
+                scrape=scrapes[-1],
+            )
+            gate.look(moment, memory.steering.price, capacity(memory, self.settings), self.settings.backlog)
+        return _wish(gate.split(wish.steps), wish.insight)
 
     def _borrowed(self, memory: Memory) -> str:
         """How much of the forecast is not from the own past, and where it is from."""
@@ -349,12 +373,10 @@ def _busy_pods(memory: Memory) -> int:
     return max(1, math.ceil(load / memory.demand.law.slots))
 
 
+def _wish(steps: tuple[Step, ...], insight: Mapping[str, float]) -> Proposal:
+    return Proposal(steps[-1].serving, steps[-1].standby, steps, insight)
+
+
 def _in_service(seen: Observation) -> int:
     """Pods that serve or will, once they are loaded."""
     return max(seen.fleet.replicas - seen.fleet.standing_by, 1)
-
-
-def _observe_first(memory: Memory, seen: Observation) -> tuple[Step, ...]:
-    memory.keeping.target[:] = max(seen.fleet.replicas, 1)
-    why = "the first minute without history: the pods that are there stay"
-    return (Step("observe", memory.target, 0, why),)

@@ -42,6 +42,11 @@ class Settings:
     reserve: Reserve | None = None
     """Spare pods stand by, out of the Service; None: they serve."""
 
+    @property
+    def spare_price(self) -> float:
+        """Cost of a pod that is ordered in case it is needed, a serving one costing 1."""
+        return self.reserve.price if self.reserve else 1.0
+
     def local_s(self, clock_s: Floats) -> Floats:
         """Local time in seconds; the zone's offset is looked up once an hour. Elementwise."""
         hours, where = np.unique(clock_s // 3600, return_inverse=True)

@@ -16,7 +16,7 @@ from autoscaler.capacity.missed import Table
 from autoscaler.forecast.bins import OFFSET
 from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import SHORT, LoadSeries
-from autoscaler.model import Step
+from autoscaler.model import Missing, Scrape, Step
 from autoscaler.policies.predictive.demand import Demand
 from autoscaler.policies.predictive.price import Backlog, Bounds, backlog_pods, expected_misses_rps, want
 
@@ -24,6 +24,8 @@ KEPT_S = 30.0
 """A pod leaves service when it was not wanted for so long: what is saved sooner is not worth the relabelling."""
 SURPRISE = 2.0
 """No load is served for in advance beyond this many times the largest that was seen."""
+SMALLEST_SAVING = 1e-3
+"""Of a serving pod that stands by instead; where it is nothing, whatever is loaded serves."""
 NOISE = 3.0
 """Standard deviations of a Poisson count: growth above is no chance."""
 SOONEST_S = 1.0
@@ -44,14 +46,19 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is known of the load when an interval has just ended."""
+    """What is known of the load at a tick."""
 
+    at_s: float
     series: LoadSeries
     demand: Demand
     largest: float
     """Largest short mean that was ever seen, in requests an interval."""
     pods: int
     """Serving now."""
+    loaded: int
+    """Serving or standing by."""
+    scrape: Scrape
+    """The newest; it need not have ended an interval."""
 
 
 @dataclass(slots=True)
@@ -62,20 +69,35 @@ class Gate:
         rule: from the policy file.
         residuals: how far the next 15 s were off the present load.
         presents: present load before each of the last intervals, in requests an interval; oldest first.
-        wanted: serving pods worth their cost at the last ticks.
-        queued: requests that waited at the last tick.
+        wanted: clock time, loaded pods that were worth serving then, and pods needed for what waited; of the last
+            30 s, oldest first.
+        foreseen: pods worth serving by the forecasts whose order window begins from now on; oldest first.
+        last: the scrape that was seen last.
+        usual: requests an interval at that time.
     """
 
     rule: Reserve
     residuals: Residuals
     presents: deque[float]
-    wanted: deque[int]
-    queued: float = 0.0
+    wanted: deque[tuple[float, int, int]]
+    foreseen: deque[int]
+    last: Scrape | None = None
+    usual: float = 0.0
 
     @classmethod
     def closed(cls, rule: Reserve, interval_s: float) -> Gate:
         """Nothing seen yet."""
-        return cls(rule, Residuals(interval_s), deque(), deque(maxlen=max(1, round(KEPT_S / interval_s))))
+        return cls(rule, Residuals(interval_s), deque(), deque(), deque())
+
+    def price(self, miss: float) -> float:
+        """Of one miss for a pod that is loaded: what it costs more when it serves is the difference alone."""
+        return miss / max(1.0 - self.rule.price, SMALLEST_SAVING)
+
+    def foresaw(self, pods: int, lead: int) -> None:
+        """Pods worth serving by the forecast of now, whose window begins `lead` intervals from now."""
+        self.foreseen.append(pods)
+        while len(self.foreseen) > lead + 1:
+            self.foreseen.popleft()
 
     def interval_ended(self, series: LoadSeries, slots_per_request: float) -> None:
         """Book how the last 15 s came out against what was present before them."""
@@ -84,8 +106,8 @@ class Gate:
             self.residuals.add(math.log((came + OFFSET) / (was + OFFSET)))
         self.presents.append(present(series))
 
-    def serving(self, moment: Moment, price: float, table: Table, rule: Backlog) -> int:
-        """Pods worth their cost for what may come within 15 s, and for what waits; what was wanted lately stays.
+    def look(self, moment: Moment, price: float, table: Table, rule: Backlog) -> None:
+        """Judge how many loaded pods are worth serving for what may come within 15 s, and how many what waits needs.
 
         Args:
             moment: what is known now.
@@ -96,32 +118,55 @@ class Gate:
         law, series = moment.demand.law, moment.series
         scale = law.mean_s / series.interval_s
         slots = float(moment.pods * law.slots)
-        jumped = risen(series, moment.demand.queued - self.queued, slots / scale)
+        jumped = self._jumped(moment, slots / scale)
         load = max(present(series), jumped) * scale
         most = min(SURPRISE * max(moment.largest * scale, load, 1.0), table.carried)
         misses_rps = expected_misses_rps(self.residuals.histogram, load, most, table, law.mean_s)
-        wanted = int(want(misses_rps, np.array([price]), Bounds(1, len(table.share)))[0])
+        prices = np.array([self.price(price), price])
+        worth, ordered = want(misses_rps, prices, Bounds(1, len(table.share))).tolist()
         waiting = np.array([moment.demand.queued * law.mean_s])
         drained = int(
             backlog_pods(np.array([load]), waiting, np.array([slots]), rule, slots_per_pod=law.slots, lead_s=0.0)[0]
         )
-        self.wanted.append(min(max(wanted, drained), len(table.share)))
-        self.queued = moment.demand.queued
-        return max(self.wanted)
+        needed = max(drained, ordered if jumped else 0)
+        self.want(moment.at_s, max([worth, *list(self.foreseen)[:1]]), needed=min(needed, moment.loaded))
 
-    def split(self, serving: int, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    def want(self, at_s: float, worth: int, needed: int = 0) -> None:
+        """So many are worth serving, and so many of those that are loaded are needed, from now on.
+
+        More that were lately stay for a while.
+        """
+        self.wanted.append((at_s, worth, needed))
+        while at_s - self.wanted[0][0] > KEPT_S:
+            self.wanted.popleft()
+
+    def _jumped(self, moment: Moment, capacity: float) -> float:
+        """Requests an interval since a jump that the newest scrape shows; 0 where it shows none."""
+        last, new, interval_s = self.last, moment.scrape, moment.series.interval_s
+        if isinstance(new.received, Missing):
+            return 0.0
+        usual, self.usual = self.usual, present(moment.series)
+        self.last = new
+        if last is None or isinstance(last.received, Missing):
+            return 0.0
+        span = (new.at_s - last.at_s) / interval_s
+        waiting = [each.queued for each in (last, new) if not isinstance(each.queued, Missing)]
+        more_waiting = waiting[1] - waiting[0] if len(waiting) == 2 else 0.0
+        return risen(usual, (new.received - last.received, span), more_waiting, capacity, SOONEST_S / interval_s)
+
+    def split(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         """Steps of a rule that knows serving pods only, with those that are not wanted in service standing by.
 
         Args:
-            serving: pods that must serve.
             steps: pods worth having at each stage, all as if they served; of several the first is the present.
         """
-        rule, worth = self.rule, steps[1:] or steps
-        why = "worth their cost for what may come in the next moments, and for what waits"
-        serving = max(serving, rule.serving)
-        parted = [*steps[: -len(worth)], Step("serving", serving, 0, why)]
-        for step in worth:
-            inside = max(serving, step.serving - rule.most)
+        rule, sizes = self.rule, steps[1:] or steps
+        worth = max((worth for _, worth, _ in self.wanted), default=0)
+        needed = max([rule.serving, *(needed for _, _, needed in self.wanted)])
+        why = f"{rule.serving} serve always, and what waits is drained"
+        parted = [*steps[: -len(sizes)], Step("serving", needed, 0, why)]
+        for step in sizes:
+            inside = max(needed, min(worth, step.serving), step.serving - rule.most)
             parted.append(Step(step.stage, inside, max(step.serving - inside, 0), step.reason))
         last = parted[-1]
         if last.standby < rule.least:
@@ -134,22 +179,22 @@ def present(series: LoadSeries) -> float:
     return max(series.last, float(series.short[-1])) if len(series) else 0.0
 
 
-def risen(series: LoadSeries, more_waiting: float, capacity: float) -> float:
-    """Requests an interval since a jump that fell inside the last interval; 0 where there was none.
+def risen(usual: float, came: tuple[float, float], more_waiting: float, capacity: float, soonest: float) -> float:
+    """Requests an interval since a jump that fell between two scrapes; 0 where there was none.
 
     A scrape one second after a jump shows a fifth of it. What waits tells when it came: since then the pods were busy
-    all the time, so of the requests beyond the usual all but `capacity - usual` for each moment since now wait.
+    all the time, so of the requests beyond the usual all but `capacity - usual` an interval since now wait.
 
     Args:
-        series: the load, whose last interval has just ended.
-        more_waiting: growth of the queue over the interval, in requests.
+        usual: requests an interval before.
+        came: requests between the two scrapes, and the intervals between them.
+        more_waiting: growth of the queue between them, in requests.
         capacity: requests that the serving pods can answer in an interval.
+        soonest: intervals for which a jump is taken to last when it is seen.
     """
-    if len(series) < 2:
+    requests, span = came
+    more = requests - usual * span
+    if span <= 0 or more_waiting <= 0 or more <= NOISE * math.sqrt(requests) or usual >= capacity:
         return 0.0
-    usual, last = float(series.short[-2]), series.last
-    more = last - usual
-    if more_waiting <= 0 or more <= NOISE * math.sqrt(last) or usual >= capacity:
-        return 0.0
-    part = (more - more_waiting) / (capacity - usual)
-    return usual + more / min(max(part, SOONEST_S / series.interval_s), 1.0)
+    since = (more - more_waiting) / (capacity - usual)
+    return usual + more / min(max(since, min(soonest, span)), span)

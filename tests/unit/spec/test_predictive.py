@@ -76,6 +76,7 @@ def test_the_shipped_reserve_is_read_as_it_stands():
     policy, rails = build(find_policy("holiday-push"))
     settings = policy.settings
     assert (settings.reserve.least, settings.reserve.most, settings.reserve.serving) == (6, 10, 2)
+    assert settings.bounds.min_pods == 2
     assert (settings.tick_s, settings.interval_s) == (1.0, 5.0)
     assert (rails.min_replicas, rails.max_replicas) == (8, 12)
 

@@ -27,26 +27,36 @@ def steps(*sizes):
 
 
 @pytest.mark.parametrize(
-    ("serving", "before", "after"),
+    ("worth", "needed", "before", "after"),
     [
-        pytest.param(2, [("present", 1), ("order", 5)], [(1, 0), (2, 0), (2, 3)], id="the rest stands by"),
-        pytest.param(3, [("present", 1), ("order", 2)], [(1, 0), (3, 0), (3, 0), (3, 2)], id="serving rules; reserve"),
-        pytest.param(2, [("present", 1), ("order", 9)], [(1, 0), (2, 0), (5, 4)], id="at most four stand by"),
-        pytest.param(1, [("present", 1), ("order", 2)], [(1, 0), (2, 0), (2, 0), (2, 2)], id="two serve always"),
+        pytest.param(3, 0, [("present", 1), ("order", 5)], [(1, 0), (2, 0), (3, 2)], id="the rest stands by"),
+        pytest.param(
+            9, 0, [("present", 1), ("order", 5)], [(1, 0), (2, 0), (5, 0), (5, 2)], id="no more than there are"
+        ),
+        pytest.param(1, 7, [("present", 1), ("order", 5)], [(1, 0), (7, 0), (7, 0), (7, 2)], id="what waits is served"),
+        pytest.param(2, 0, [("present", 1), ("order", 9)], [(1, 0), (2, 0), (5, 4)], id="at most four stand by"),
+        pytest.param(1, 0, [("present", 1), ("order", 2)], [(1, 0), (2, 0), (2, 0), (2, 2)], id="two serve always"),
         pytest.param(
             2,
+            0,
             [("present", 1), ("order", 4), ("hold", 6)],
             [(1, 0), (2, 0), (2, 2), (2, 4)],
             id="every stage is split",
         ),
-        pytest.param(4, [("observe", 8)], [(4, 0), (4, 4)], id="a step alone is no present"),
+        pytest.param(4, 4, [("observe", 8)], [(4, 0), (4, 4)], id="a step alone is no present"),
     ],
 )
-def test_a_wish_is_split(serving, before, after):
+def test_a_wish_is_split(worth, needed, before, after):
     gate = Gate.closed(Reserve(least=2, most=4, serving=2), INTERVAL_S)
-    parted = gate.split(serving, steps(*before))
+    gate.want(0.0, worth, needed)
+    parted = gate.split(steps(*before))
     assert [(step.serving, step.standby) for step in parted] == after
     assert all(step.reason for step in parted)
+
+
+@pytest.mark.parametrize(("price", "of_a_miss"), [(0.1, 1.0 / 0.9), (0.5, 2.0), (1.0, 1000.0)])
+def test_a_loaded_pod_serves_for_the_difference_alone(price, of_a_miss):
+    assert Gate.closed(Reserve(0, 4, price), INTERVAL_S).price(1.0) == pytest.approx(of_a_miss)
 
 
 @pytest.mark.parametrize(
@@ -58,35 +68,51 @@ def test_the_present_load(counts, load):
     assert present(series(*counts)) == load
 
 
-@pytest.mark.parametrize("age_s", [1.0, 2.0, 3.5, 5.0])
+@pytest.mark.parametrize(("after_s", "wanted"), [(0.0, 5), (29.0, 5), (31.0, 2)], ids=["now", "still", "no more"])
+def test_what_was_wanted_in_service_stays_there_for_a_while(after_s, wanted):
+    gate = Gate.closed(Reserve(least=2, most=4), INTERVAL_S)
+    gate.want(100.0, 1, needed=5)
+    gate.want(100.0 + after_s, 1, needed=2)
+    assert gate.split(steps(("order", 1)))[-1].serving == wanted
+
+
+SOONEST = 1.0 / INTERVAL_S
+
+
+@pytest.mark.parametrize("age_s", [1.0, 2.0, 3.5])
 @pytest.mark.parametrize("pods", [1, 2, 4])
-def test_a_jump_inside_an_interval_is_seen_whole(age_s, pods):
+@pytest.mark.parametrize("span_s", [3.5, 5.0])
+def test_a_jump_between_two_scrapes_is_seen_whole(age_s, pods, span_s):
     """2 requests/s become 35, `age_s` before the scrape; what the pods cannot answer waits."""
     usual_rps, jumped_rps, capacity_rps = 2.0, 35.0, pods / 0.18
-    last = usual_rps * (INTERVAL_S - age_s) + jumped_rps * age_s
+    requests = usual_rps * (span_s - age_s) + jumped_rps * age_s
     waiting = (jumped_rps - capacity_rps) * age_s
-    seen = risen(series(10, 10, 10, 10, last), waiting, capacity_rps * INTERVAL_S)
+    seen = risen(usual_rps * INTERVAL_S, (requests, span_s / INTERVAL_S), waiting, capacity_rps * INTERVAL_S, SOONEST)
     assert seen / INTERVAL_S == pytest.approx(jumped_rps)
 
 
 @pytest.mark.parametrize(
-    ("counts", "more_waiting", "capacity"),
+    ("usual", "came", "more_waiting", "capacity"),
     [
-        pytest.param((100, 100, 100, 110), 5.0, 150.0, id="chance"),
-        pytest.param((10, 10, 10, 60), 0.0, 100.0, id="nothing waits"),
-        pytest.param((100, 100, 100, 200), 50.0, 90.0, id="they were busy before"),
-        pytest.param((60,), 50.0, 90.0, id="nothing to compare with"),
+        pytest.param(100.0, (110.0, 1.0), 5.0, 150.0, id="chance"),
+        pytest.param(10.0, (60.0, 1.0), 0.0, 100.0, id="nothing waits"),
+        pytest.param(100.0, (200.0, 1.0), 50.0, 90.0, id="they were busy before"),
+        pytest.param(100.0, (200.0, 2.0), 50.0, 900.0, id="twice as many in twice the time"),
+        pytest.param(0.0, (60.0, 0.0), 50.0, 90.0, id="no time between"),
     ],
 )
-def test_where_nothing_has_risen(counts, more_waiting, capacity):
-    assert risen(series(*counts), more_waiting, capacity) == 0.0
+def test_where_nothing_has_risen(usual, came, more_waiting, capacity):
+    assert risen(usual, came, more_waiting, capacity, SOONEST) == 0.0
 
 
-@given(st.lists(st.integers(0, 500), min_size=2, max_size=8), st.floats(-100, 500), st.floats(1, 500))
-def test_a_rise_is_finite_and_never_below_what_was_counted(counts, more_waiting, capacity):
-    seen = risen(series(*counts), more_waiting, capacity)
+positive = st.floats(0, 500)
+
+
+@given(positive, positive, st.floats(0.1, 3), st.floats(-100, 500), positive)
+def test_a_rise_is_finite_and_no_less_than_what_came(usual, requests, span, more_waiting, capacity):
+    seen = risen(usual, (requests, span), more_waiting, capacity, SOONEST)
     assert math.isfinite(seen)
-    assert seen == 0.0 or seen >= counts[-1] - 1e-9
+    assert seen == 0.0 or seen * span >= requests * (1 - 1e-9)
 
 
 TTS = Workload("tts", 0.8, 0.99, 0.18, 0.6, ColdStart(15.0, 20.84))
@@ -94,7 +120,7 @@ TTS = Workload("tts", 0.8, 0.99, 0.18, 0.6, ColdStart(15.0, 20.84))
 
 def settings(**changes):
     price, reserve = PriceRule(0.01, 1.3, 0.2, 20.0, 0.7), Reserve(least=6, most=10, serving=2)
-    made = {"bounds": Bounds(8, 12), "price": price, "backlog": Backlog(3.0), "tick_s": 1.0, "reserve": reserve}
+    made = {"bounds": Bounds(2, 12), "price": price, "backlog": Backlog(3.0), "tick_s": 1.0, "reserve": reserve}
     return Settings(TTS, **(made | changes))
 
 
@@ -130,7 +156,7 @@ def test_a_calm_service_keeps_two_in_service_and_six_in_reserve():
 
 
 def test_what_serves_when_the_controller_begins_goes_on_serving():
-    first = Service(serving=5, standby=6).calm(50)
+    first = Service(serving=5, standby=6).calm(25)
     assert {(each.serving, each.standby) for each in first} == {(5, 6)}
 
 
@@ -150,7 +176,7 @@ def test_a_tick_between_two_scrapes_repeats_the_wish():
     service = Service()
     service.calm(125)
     told = [service.tick(2.0) for _ in range(4)]
-    assert len({id(each) for each in told}) == 1
+    assert len({each.steps for each in told}) == 1
     assert all(each.fit is None for each in told)
 
 
