@@ -103,15 +103,18 @@ def _drains(
     """Drains to cancel, pods to drain, and the size to write.
 
     The ReplicaSet controller takes pods that are not ready before it looks at costs. So while there are such pods the
-    size is lowered by no more than them, and nothing that drains is counted out of it.
+    size is lowered by no more than them, and nothing that drains is counted out of it. A rollout would spread a lower
+    size over the old and the new pods: it is waited for.
     """
     draining = [pod for pod in fleet.of(Phase.DRAINING) if not pod.ending]
     excess = fleet.replicas - len(draining) - decision.replicas
     if excess < 0:
         kept = draining[: min(-excess, len(draining))]
         return kept, (), fleet.replicas - excess - len(kept)
+    if fleet.rolling_out:
+        return (), (), fleet.replicas
     unready = fleet.count(Phase.STARTING)
-    if unready or fleet.rolling_out:
+    if unready:
         return (), (), fleet.replicas - min(excess, unready)
     done = sum(_drained(pod, decision.at_s, idle) for pod in draining)
     at_once = min(excess, max(0, fleet.count(Phase.STANDBY) - decision.standby))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from autoscaler.cluster.api import FIELD_MANAGER
 from autoscaler.model import Fleet, Phase, Pod, Rewrite
 
 Object = Mapping[str, Any]
@@ -187,6 +188,8 @@ def pod_view(pod: Object) -> PodView:
         uid=metadata["uid"],
         version=metadata["resourceVersion"],
         revision=_hash(pod),
+        ending="deletionTimestamp" in metadata,
+        role_since_s=_written_s(metadata),
     )
     ended = status.get("phase") in ("Failed", "Succeeded")
     return PodView(metadata["uid"], metadata["name"], _owner(pod), ended, seen)
@@ -222,6 +225,12 @@ def _sized(managed: Iterable[Object]) -> tuple[str, str]:
     """When and by whom `spec.replicas` was last written."""
     owners = [each for each in managed if "f:replicas" in (each.get("fieldsV1") or {}).get("f:spec", {})]
     return max(((each.get("time", ""), each.get("manager", "")) for each in owners), default=("", ""))
+
+
+def _written_s(metadata: Object) -> float | None:
+    """When this controller last wrote to an object: of pods it writes the role and its deletion cost, nothing else."""
+    written = (each for each in metadata.get("managedFields") or () if each.get("manager") == FIELD_MANAGER)
+    return max((seconds(each["time"]) for each in written if each.get("time")), default=None)
 
 
 def _phase(metadata: Object, role: str, *, loaded: bool) -> Phase:

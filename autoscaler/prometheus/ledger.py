@@ -89,6 +89,8 @@ class Ledger:
     """Time of each pod's newest sample."""
     _scrape_before_s: dict[str, float] = field(default_factory=dict)
     """Time of each pod's newest samples but those."""
+    _grown_s: dict[tuple[str, Item], float] = field(default_factory=dict)
+    """Time of the newest sample at which a pod's counter had grown."""
     _counted_s: dict[Item, float] = field(default_factory=dict)
     """Time of the newest sample of each counter."""
     _last: dict[tuple[str, Item, tuple[str, ...]], _Last] = field(default_factory=dict)
@@ -167,6 +169,8 @@ class Ledger:
         if last is None:
             return
         increase = value - last.value if value >= last.value else value
+        if increase > 0:
+            self._grown_s[samples.pod, samples.item] = at_s
         silent_s = at_s - last.at_s
         if silent_s > GRACE * self.interval_s:
             self._returns.append(_Return(samples.item, increase, silent_s))
@@ -185,6 +189,14 @@ class Ledger:
             return _Last(before_s, 0.0)
         began_s = born_s.get(pod, -math.inf)
         return _Last(min(began_s, at_s), 0.0) if began_s > self.since_s else None
+
+    def still_since_s(self, pod: str, counter: Item, gauge: Item) -> float | None:
+        """Time of a pod's newest sample but one, if a counter did not grow since and a gauge is now 0; else None."""
+        since_s = self._scrape_before_s.get(pod, -math.inf)
+        levels = [last.value for (name, _), last in self._gauges.get(gauge, {}).items() if name == pod]
+        if since_s == -math.inf or not levels or any(levels):
+            return None
+        return since_s if self._grown_s.get((pod, counter), -math.inf) <= since_s else None
 
     def newest_s(self, item: Item) -> dict[str, float]:
         """For each pod the time of its newest sample of an item."""
@@ -239,6 +251,7 @@ class Ledger:
             for pod in ended:
                 del times_s[pod]
         self._last = {key: last for key, last in self._last.items() if key[0] not in ended}
+        self._grown_s = {key: at_s for key, at_s in self._grown_s.items() if key[0] not in ended}
         self._gauges = {
             item: {key: last for key, last in series.items() if key[0] not in ended}
             for item, series in self._gauges.items()

@@ -15,6 +15,7 @@ from autoscaler.model import (
     Histogram,
     InvalidInput,
     Missing,
+    Phase,
     Problem,
     Scrape,
     Signals,
@@ -28,6 +29,8 @@ from autoscaler.prometheus.quality import Scope, believe, silence
 
 SCRAPE_INTERVAL_S = 15.0
 """What most clusters scrape at."""
+ROLE_RESOLUTION_S = 1.0
+"""The API server tells whole seconds."""
 PIECE_S = 600.0
 """A longer past is read in pieces: raw samples of many pods are large."""
 AHEAD_S = 5.0
@@ -79,7 +82,7 @@ class PrometheusSignals:
         scrapes = tuple(
             scrape(look, primary, beside, edges_s, self._wanted.objective_s) for look in looks if look.at_s > after_s
         )
-        return Signals(scrapes, tuple(problems), edges_s)
+        return Signals(scrapes, tuple(problems), edges_s, _idle(self._ledgers[primary.name], fleet))
 
     def _look(
         self, exporter: Exporter, after_s: float, until_s: float, fleet: Fleet
@@ -116,6 +119,20 @@ class PrometheusSignals:
             if self._monotonic() - began_s > self._wanted.catch_up_s:
                 return
         yield until_s, self._prometheus.query(f"{selector}[{_milliseconds(until_s - from_s)}]")
+
+
+def _idle(ledger: Ledger, fleet: Fleet) -> tuple[str, ...]:
+    """Draining pods that two samples since they left the Service show to hold and receive nothing."""
+    received, held = Item("received"), Item("in_flight")
+    return tuple(
+        sorted(
+            pod.name
+            for pod in fleet.of(Phase.DRAINING)
+            if pod.role_since_s is not None
+            and (still_s := ledger.still_since_s(pod.name, received, held)) is not None
+            and still_s >= pod.role_since_s + ROLE_RESOLUTION_S
+        )
+    )
 
 
 def scrape(

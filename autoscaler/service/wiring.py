@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoscaler.loop import Target
-from autoscaler.model import History, InvalidInput, Mode, Workload
+from autoscaler.model import Drain, History, InvalidInput, Mode, Workload
 from autoscaler.policies.build import build
 from autoscaler.prometheus.client import Access, Prometheus
 from autoscaler.prometheus.history import Grid, read_history
@@ -149,7 +149,16 @@ def _job(policy: LoadedPolicy, own_namespace: str, workload: Workload | None) ->
     namespace = policy.file.metadata.namespace or own_namespace
     served = policy.serving(None if policy.workload else workload)
     rule, rails = build(policy, served)
-    return Job(policy, Target(f"{namespace}/{target.name}", rule, rails), namespace, target.name, served.objective_s)
+    sized = Target(f"{namespace}/{target.name}", rule, rails, _drain(policy))
+    return Job(policy, sized, namespace, target.name, served.objective_s)
+
+
+def _drain(policy: LoadedPolicy) -> Drain:
+    """As the file says; where pods are relabelled anyway, by label."""
+    stated = policy.spec.drain
+    if stated is not None:
+        return Drain(stated)
+    return Drain.LABEL if policy.spec.standby.mode == "gated" else Drain.SIGTERM
 
 
 def _check_distinct(jobs: Iterable[Job]) -> None:

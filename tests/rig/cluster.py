@@ -55,7 +55,13 @@ class Cluster:
         return bool(self.core.list_namespaced_service_account(namespace).items)
 
     def deploy(self, namespace: str, name: str = "tts", replicas: int = 1) -> Deployment:
-        """A Deployment whose pods are all Ready."""
+        """A Deployment whose pods are all Ready, made so by hand."""
+        made = self.order(namespace, name, replicas)
+        made.settle(replicas)
+        return made
+
+    def order(self, namespace: str, name: str = "tts", replicas: int = 1) -> Deployment:
+        """A Deployment, whose pods somebody has yet to play."""
         body = {
             "metadata": {"name": name, "namespace": namespace},
             "spec": {
@@ -121,6 +127,28 @@ class Deployment:
         body = {"spec": {"replicas": replicas}}
         self.cluster.apps.patch_namespaced_deployment_scale(self.name, self.namespace, body)
 
+    def expose(self) -> None:
+        """A Service in front of the pods whose role is to serve."""
+        selector = {"app": self.name, ROLE: "serving"}
+        body = {"metadata": {"name": self.name}, "spec": {"selector": selector, "ports": [{"port": 80}]}}
+        self.cluster.core.create_namespaced_service(self.namespace, body)
+
+    def endpoints(self) -> set[str]:
+        """Names of the pods that the Service sends to."""
+        slices = client.DiscoveryV1Api(self.cluster.api).list_namespaced_endpoint_slice(
+            self.namespace, label_selector=f"kubernetes.io/service-name={self.name}"
+        )
+        return {
+            str(endpoint.target_ref.name)
+            for each in slices.items
+            for endpoint in each.endpoints or ()
+            if endpoint.conditions.ready
+        }
+
+    def relabel(self, pod: str, role: str) -> None:
+        """Give a pod a role, as the controller does."""
+        self.cluster.core.patch_namespaced_pod(pod, self.namespace, {"metadata": {"labels": {ROLE: role}}})
+
     def change_image(self, image: str) -> None:
         """Begin a rollout."""
         body = {"spec": {"template": template(self.name, image)}}
@@ -141,11 +169,15 @@ class Deployment:
         wait_for(f"{count} pods of {self.name}", lambda: len(self.pods()) == count)
         return self.pods()
 
+    def ready(self) -> int:
+        """Pods that the Deployment knows to be Ready."""
+        return self.read().status.ready_replicas or 0
+
     def settle(self, count: int) -> None:
         """Wait for as many pods, make all Ready and wait until the Deployment has seen it."""
         for pod in self.wait_for_pods(count):
             self.make_ready(pod.metadata.name)
-        wait_for(f"{count} ready in the status", lambda: (self.read().status.ready_replicas or 0) == count)
+        wait_for(f"{count} ready in the status", lambda: self.ready() == count)
 
     def make_ready(self, pod: str, *, ready: bool = True) -> None:
         """Play the kubelet: the pod runs, and is Ready or not."""

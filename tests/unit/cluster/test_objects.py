@@ -71,6 +71,30 @@ def pod(name="p", template="new", *, ready=True, role=None, deleted=False, phase
     return made
 
 
+def written(made, *writes):
+    """With what the API server notes of who wrote when."""
+    made["metadata"]["managedFields"] = [{"manager": name, "time": time} for name, time in writes]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "since_s"),
+    [
+        pytest.param(pod(), None, id="nobody wrote to it"),
+        pytest.param(written(pod(), ("kubelet", LOADED)), None, id="others wrote to it"),
+        pytest.param(
+            written(pod(), ("speech-autoscaler", LOADED), ("kubelet", CREATED)), CREATED_S + 17, id="it got its role"
+        ),
+    ],
+)
+def test_since_when_a_pod_has_its_role(made, since_s):
+    assert pod_of(made).role_since_s == since_s
+
+
+def test_a_pod_that_is_being_deleted_is_told_from_one_that_drains():
+    assert [pod_of(each).ending for each in (pod(deleted=True), pod(role="draining"))] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("made", "phase", "gated"),
     [

@@ -99,8 +99,9 @@ def test_draining_by_label(has, wanted, idle, scale, roles):
     assert [a.replicas for a in actions if isinstance(a, Scale)] == ([] if scale is None else [scale])
 
 
-def test_a_rollout_blocks_drains():
-    assert plan(decision(2), replace(draining("SSSS"), rolling_out=True), Drain.LABEL) == ()
+@pytest.mark.parametrize("has", ["SSSS", "SSSs", "SSdd"])
+def test_a_rollout_blocks_drains(has):
+    assert plan(decision(1), replace(draining(has), rolling_out=True), Drain.LABEL, ["d2"]) == ()
 
 
 @pytest.mark.parametrize(("since_s", "scale"), [(NOW_S - GRACE_S + 1, []), (NOW_S - GRACE_S - 1, [2])])

@@ -146,6 +146,23 @@ def test_a_counter_that_no_pod_exports_any_more_is_absent_and_not_idle():
     assert [Item("left") in look.counters for look in looks] == [True, True, False]
 
 
+@pytest.mark.parametrize(
+    ("counts", "levels", "still_s"),
+    [
+        pytest.param([(2, 7), (7, 9), (12, 9)], [(12, 0)], 7, id="received and holds nothing"),
+        pytest.param([(2, 9), (7, 9), (12, 10)], [(12, 0)], None, id="has received one more"),
+        pytest.param([(2, 9), (7, 9), (12, 9)], [(12, 1)], None, id="holds one"),
+        pytest.param([(2, 9), (7, 9), (12, 0)], [(12, 0)], 7, id="restarted"),
+        pytest.param([(12, 9)], [(12, 0)], None, id="sampled once"),
+        pytest.param([(7, 9), (12, 9)], [], None, id="does not say what it holds"),
+    ],
+)
+def test_a_pod_that_stands_still(counts, levels, still_s):
+    book = ledger()
+    book.take([counter("a", *counts), gauge("a", *levels)], FLEET, until_s=14)
+    assert book.still_since_s("a", RECEIVED, QUEUED) == still_s
+
+
 def test_samples_from_a_clock_slightly_ahead_count_as_of_now():
     [*_, look] = ledger().take([counter("a", (0, 0), (5.4, 9))], FLEET, until_s=5.0)
     assert (look.at_s, look.counters[RECEIVED]) == (5.0, 9)

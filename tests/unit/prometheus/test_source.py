@@ -190,3 +190,27 @@ def test_an_empty_past_is_not_asked_for_again_and_again():
     played.asked.clear()
     reader.read(0.0, 7205.0, FLEET)
     assert len(played.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("role_since_s", "in_flight", "idle"),
+    [
+        pytest.param(90.0, 0.0, (POD,), id="two samples since it left the Service"),
+        pytest.param(96.0, 0.0, (), id="only one"),
+        pytest.param(94.5, 0.0, (), id="the role's time is told in whole seconds"),
+        pytest.param(90.0, 1.0, (), id="it holds a request"),
+        pytest.param(None, 0.0, (), id="it is being deleted by somebody else"),
+    ],
+)
+def test_a_draining_pod_is_idle_when_two_samples_since_say_so(role_since_s, in_flight, idle):
+    pod = Pod(POD, Phase.DRAINING, 0.0, 0.0, role_since_s=role_since_s)
+    held = series("speech_requests_in_flight", every_5_s(100, lambda _: in_flight))
+    played = Played([received(100, rate_rps=0.0), held], now_s=101.0)
+    assert source(played).read(41.0, 101.0, Fleet(1, (pod,))).idle == idle
+
+
+def test_a_pod_that_serves_is_never_called_idle():
+    held = series("speech_requests_in_flight", every_5_s(100, lambda _: 0.0))
+    pod = Pod(POD, Phase.SERVING, 0.0, 0.0, role_since_s=10.0)
+    signals = source(Played([received(100, rate_rps=0.0), held], now_s=101.0)).read(41.0, 101.0, Fleet(1, (pod,)))
+    assert signals.idle == ()

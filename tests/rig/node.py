@@ -1,0 +1,185 @@
+"""A node that is played: it takes the pods of one namespace, runs each, and tells the API server how they are.
+
+A pod gets the address 10.a.b.c, because EndpointSlices refuse loopback; what runs in it listens on 127.a.b.c.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from kubernetes import client
+from rig.cluster import Cluster
+
+ROUND_S = 0.1
+"""How often the node looks at its pods."""
+
+
+class Running(Protocol):
+    """What runs in a pod."""
+
+    def ready(self) -> bool:
+        """What its readiness probe says."""
+
+    def end(self) -> None:
+        """SIGTERM."""
+
+    def ended(self) -> bool:
+        """Whether it has ended."""
+
+    def stop(self) -> None:
+        """End it and wait for it."""
+
+
+class Runtime(Protocol):
+    """Starts what runs in pods."""
+
+    def start(self, pod: str, address: str) -> Running:
+        """Start one, on an address of loopback."""
+
+
+@dataclass
+class Instant:
+    """Something that is ready, or never will be, and has ended at once."""
+
+    loads: bool
+    running: bool = True
+
+    def ready(self) -> bool:
+        """At once or never."""
+        return self.running and self.loads
+
+    def end(self) -> None:
+        """At once."""
+        self.running = False
+
+    def ended(self) -> bool:
+        """Whether it was told to end."""
+        return not self.running
+
+    def stop(self) -> None:
+        """At once."""
+        self.running = False
+
+
+@dataclass
+class InstantRuntime:
+    """Pods that are only there; while `loads` is false, those that begin never become ready."""
+
+    loads: bool = True
+
+    def start(self, pod: str, address: str) -> Instant:
+        """Nothing is started."""
+        return Instant(self.loads)
+
+
+@dataclass
+class _Played:
+    running: Running
+    address: str
+    told_ready: bool = False
+    told_to_end: bool = False
+
+
+@dataclass
+class Node:
+    """Plays the kubelet for one namespace."""
+
+    cluster: Cluster
+    namespace: str
+    runtime: Runtime
+    _pods: dict[str, _Played] = field(default_factory=dict)
+    _prefix: str = field(default_factory=lambda: f"{random.randint(1, 254)}.{random.randint(0, 255)}")
+    _addresses: Iterator[int] = field(default_factory=lambda: iter(range(1, 255)))
+
+    @property
+    def name(self) -> str:
+        """Of the Node object."""
+        return f"node-{self.namespace}"
+
+    def register(self) -> None:
+        """Make the Node: without it the EndpointSlice controller passes its pods over."""
+        self.cluster.core.create_node({"metadata": {"name": self.name}})
+        self.cluster.core.patch_node(self.name, {"spec": {"taints": None}})
+
+    def look(self) -> None:
+        """One round: level-triggered, so whatever fails is done in the next one."""
+        for pod in self.cluster.core.list_namespaced_pod(self.namespace).items:
+            name = str(pod.metadata.name)
+            played = self._pods.get(name)
+            if pod.metadata.deletion_timestamp:
+                self._end(name, played)
+            elif played is None:
+                self._begin(name)
+            elif played.running.ready() != played.told_ready:
+                played.told_ready = not played.told_ready
+                self._tell(name, played)
+
+    def addresses(self) -> dict[str, str]:
+        """Where the running pods listen, by name."""
+        return {name: f"127.{pod.address}" for name, pod in list(self._pods.items())}
+
+    def stop_all(self) -> None:
+        """End what still runs, all at the same time, and wait for it."""
+        for played in self._pods.values():
+            played.running.end()
+        for played in self._pods.values():
+            played.running.stop()
+
+    def _begin(self, name: str) -> None:
+        target = {"apiVersion": "v1", "kind": "Node", "name": self.name}
+        body = {"metadata": {"name": name}, "target": target}
+        # The generated client cannot read the answer of this call.
+        self.cluster.core.create_namespaced_pod_binding(name, self.namespace, body, _preload_content=False)
+        address = f"{self._prefix}.{next(self._addresses)}"
+        self._pods[name] = _Played(self.runtime.start(name, f"127.{address}"), address)
+        self._tell(name, self._pods[name])
+
+    def _tell(self, name: str, played: _Played) -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        state = {"status": str(played.told_ready), "lastTransitionTime": now}
+        ip = f"10.{played.address}"
+        status: dict[str, Any] = {
+            "phase": "Running",
+            "podIP": ip,
+            "podIPs": [{"ip": ip}],
+            "conditions": [{"type": kind} | state for kind in ("Ready", "ContainersReady")],
+        }
+        self.cluster.core.patch_namespaced_pod_status(name, self.namespace, {"status": status})
+
+    def _end(self, name: str, played: _Played | None) -> None:
+        if played is not None and not played.told_to_end:
+            played.told_to_end = True
+            played.running.end()
+        if played is None or played.running.ended():
+            self._pods.pop(name, None)
+            self.cluster.core.delete_namespaced_pod(name, self.namespace, grace_period_seconds=0)
+
+
+@contextmanager
+def node(cluster: Cluster, namespace: str, runtime: Runtime) -> Iterator[Node]:
+    """Play one in a thread of its own until the block ends; what fails to reach the API server is tried again."""
+    playing, over = Node(cluster, namespace, runtime), threading.Event()
+    playing.register()
+
+    def play() -> None:
+        while not over.wait(ROUND_S):
+            try:
+                playing.look()
+            except client.ApiException as error:
+                if error.status not in (404, 409):  # the pod has gone or changed meanwhile
+                    raise
+
+    thread = threading.Thread(target=play, name=f"node of {namespace}", daemon=True)
+    thread.start()
+    try:
+        yield playing
+    finally:
+        over.set()
+        thread.join()
+        playing.stop_all()
