@@ -13,7 +13,7 @@ PIP = -m pip --quiet --disable-pip-version-check
 DEV := .venv/bin/python
 DEMO := .venv-demo/bin/python
 
-.PHONY: help demo test lint soak bench table serve-asr serve-tts docs lock clean
+.PHONY: help demo test lint soak bench table rig story serve-asr serve-tts docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is to make
@@ -42,6 +42,13 @@ table: .venv/.ready ## The whole comparison over all recorded traces (hours, goe
 	$(DEV) -m simulations.search tuned --jobs $(JOBS)
 	$(DEV) -m simulations.search common --rows 4 --jobs $(JOBS)
 	$(DEV) -m simulations.table --write docs/comparison.md
+
+rig: .venv/.ready ## Watch the controller on a real control plane with pods as processes: docs/rig.md
+	PYTHONPATH=tests $(DEV) -m rig.story --push 60
+
+story: .venv/.ready ## The same with the whole burst, and without a reserve: ten minutes
+	PYTHONPATH=tests $(DEV) -m rig.story --standby 6
+	PYTHONPATH=tests $(DEV) -m rig.story --standby 0
 
 serve-asr: .venv/.ready ## Speech recognition on the small digits model, http://127.0.0.1:8000
 	.venv/bin/inference-server serve --engine sensevoice -o model=tests/models/sensevoice-digits --port 8000
