@@ -132,7 +132,13 @@ class Storm:
         pods = [pod.metadata.name for pod in self.target.pods()]
         if pods:
             self.target.cluster.kubectl(
-                "delete", "pod", self.chance.choice(pods), "-n", self.target.namespace, "--wait=false"
+                "delete",
+                "pod",
+                self.chance.choice(pods),
+                "-n",
+                self.target.namespace,
+                "--wait=false",
+                "--ignore-not-found",
             )
 
     def scale_by_hand(self):
