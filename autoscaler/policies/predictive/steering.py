@@ -27,7 +27,7 @@ PRIOR_S = 600.0
 PRIOR_SLOPE = -0.8
 """How misses are believed to fall with the price before anything is known."""
 SMOOTHING_S = (60.0, 1800.0)
-DISAPPOINTMENT = 3.0
+DISAPPOINTMENT = 10.0
 """A forecast's promise of what a miss costs may be wrong by this factor before the price gives way."""
 
 
