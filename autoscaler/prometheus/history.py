@@ -1,4 +1,4 @@
-"""Traffic from before the process began: the counters of arrivals over two weeks, read back from Prometheus.
+"""Traffic from before the process began: the counters of arrivals over weeks, read back from Prometheus.
 
 Counters of single pods restart, appear and end; each is differenced for itself and its increases are summed, as the
 ledger does with what is read live. What nobody scraped is marked, never counted as silence.
@@ -22,7 +22,6 @@ from autoscaler.prometheus.quality import SCRAPER_LABELS
 
 STEP_S = 60.0
 """Finer steps cost Prometheus more than they tell: what recurs, recurs at minutes and hours."""
-REACH_S = 14 * 86400.0
 CHUNK_POINTS = 1440
 """A day a query: some 150,000 samples of a hundred pods, a few megabytes."""
 MOST_REQUESTS = 2.0**53
