@@ -129,7 +129,7 @@ def lesson(service: Service, spans: Windows, workload: Workload, random: np.rand
     series, scale = service.series, workload.service_mean_s / INTERVAL_S
     rows = np.arange(FIRST_ROW, len(series) - spans.horizon + 1)
     rows = rows[measured(series, rows, spans.horizon)]
-    order, hold = outcomes(series.short * scale, rows, spans)
+    order, hold = outcomes(series.short() * scale, rows, spans)
     drawn, weights = forest.draw(hold, service.rows, random)
     rows = rows[drawn]
     seen = past(series, rows, scale)

@@ -163,7 +163,7 @@ def averages(load: Floats, interval_s: float, memory_s: float) -> Floats:
 
 def is_high(series: LoadSeries, slots_per_request: float) -> bool:
     """Whether the last short mean is above half of the day's largest, or of one slot where that is more."""
-    day = series.short[-max(1, round(DAY_S / series.interval_s)) :]
+    day = series.short(len(series) - max(1, round(DAY_S / series.interval_s)))
     return bool(len(day)) and bool(day[-1] > 0.5 * max(1.0 / slots_per_request, float(day.max())))
 
 
@@ -171,11 +171,10 @@ def _silences(series: LoadSeries, slots_per_request: float) -> Floats:
     """Seconds since the short mean was last high, before each interval and after the last; shape (intervals + 1,)."""
     if not len(series):
         return np.array([LONGEST_SILENCE_S])
-    day = np.maximum(
-        _running(series.short, max(1, round(DAY_S / series.interval_s)), np.maximum), 1 / slots_per_request
-    )
+    short = series.short()
+    day = np.maximum(_running(short, max(1, round(DAY_S / series.interval_s)), np.maximum), 1 / slots_per_request)
     here = np.arange(len(series))
-    last = np.maximum.accumulate(np.where(series.short > 0.5 * day, here, -np.inf))
+    last = np.maximum.accumulate(np.where(short > 0.5 * day, here, -np.inf))
     since = (here - last) * series.interval_s
     return np.asarray(np.minimum(np.concatenate([[LONGEST_SILENCE_S], since]), LONGEST_SILENCE_S))
 
@@ -199,7 +198,7 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
     from_there, from_before = origins[:, plan.far], origins[:, plan.before_far]
     means = log_ratio(past.mean(from_there + plan.first, np.minimum(from_there + plan.end, here)), level)
     before = log_ratio(past.mean(from_before + plan.before_first, from_before + plan.before_end), level)
-    extremes = np.column_stack([extreme(past.series.short, origins[:, each.far], each) for each in plan.extremes])
+    extremes = np.column_stack([extreme(past.series, origins[:, each.far], each) for each in plan.extremes])
     now_s = clock_s[:, None] + offset_s[:, :1]
     return np.hstack(
         [
@@ -214,15 +213,15 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
     )
 
 
-def extreme(short: npt.NDArray[np.float32], rows: Rows, wanted: Extreme) -> Floats:
+def extreme(series: LoadSeries, rows: Rows, wanted: Extreme) -> Floats:
     """One extreme for each row; 0 where nothing is known."""
     if len(rows) == 1:
         end = int(rows[0]) + wanted.end
-        window = short[max(end - wanted.span, 0) : max(end, 0)]
+        window = series.short(end - wanted.span, max(end, 0))
         return np.array([wanted.kind.reduce(window) if len(window) else 0.0])
     ends = rows + wanted.end
-    runs = _running(short, wanted.span, wanted.kind)
-    return np.where(ends > 0, runs[np.clip(ends - 1, 0, len(short) - 1)], 0.0)
+    runs = _running(series.short(), wanted.span, wanted.kind)
+    return np.where(ends > 0, runs[np.clip(ends - 1, 0, len(runs) - 1)], 0.0)
 
 
 def _running(values: npt.NDArray[np.float32], span: int, kind: np.ufunc) -> npt.NDArray[np.float32]:

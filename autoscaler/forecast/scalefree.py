@@ -32,7 +32,7 @@ def scale_free(past: Past, rows: Rows, dispersion: Floats) -> Floats:
     first = here - _intervals(MEANS_S, past.series.interval_s)
     wanted = [Extreme(0, int(span), np.maximum) for span in _intervals(PEAKS_S, past.series.interval_s)]
     wanted += [Extreme(0, int(span), np.minimum) for span in _intervals(LOWS_S, past.series.interval_s)]
-    extremes = np.column_stack([extreme(past.series.short, rows, each) for each in wanted])
+    extremes = np.column_stack([extreme(past.series, rows, each) for each in wanted])
     return np.hstack(
         [
             log_ratio(past.mean(first, np.broadcast_to(here, first.shape)), level),

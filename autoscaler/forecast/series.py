@@ -15,14 +15,14 @@ from autoscaler.model import History
 Floats = npt.NDArray[np.floating]
 
 KEPT_S = 28 * 86400
-"""Four weeks, in a little over 6 MB: of two, a weekly rhythm shows once beside the present one, and cost 11 % more on a
+"""Four weeks, in 4.4 MB: of two, a weekly rhythm shows once beside the present one, and cost 11 % more on a
 record of a growing service (docs/predictive.md)."""
 SHORT = 3
 """Intervals of the short mean, whose extremes are what pods must meet: 15 s at 5 s."""
 
 
 class LoadSeries:
-    """Requests in each finished interval, as their running sum, and the mean of the last three.
+    """Requests in each finished interval, as their running sum, and whether they were measured.
 
     It grows in place (a policy's memory owns exactly one) and forgets what is older than `KEPT_S`.
 
@@ -31,7 +31,7 @@ class LoadSeries:
         start_s: clock time at which the first kept interval began.
     """
 
-    __slots__ = ("_capacity", "_known", "_short", "_sums", "_used", "interval_s", "start_s")
+    __slots__ = ("_capacity", "_known", "_sums", "_used", "interval_s", "start_s")
 
     def __init__(self, interval_s: float, start_s: float, kept_s: float = KEPT_S) -> None:
         self.interval_s = interval_s
@@ -42,7 +42,6 @@ class LoadSeries:
 
     def _allocate(self, room: int) -> None:
         self._known = np.zeros(room, dtype=np.bool_)
-        self._short = np.zeros(room, dtype=np.float32)
         self._sums: Floats = np.zeros(room + 1)
 
     def __len__(self) -> int:
@@ -53,10 +52,26 @@ class LoadSeries:
         """Whether an interval was measured, or filled by a guess; shape (intervals,)."""
         return self._known[: self._used]
 
+    def short(self, first: int = 0, end: int | None = None) -> npt.NDArray[np.float32]:
+        """Mean requests an interval over the last three up to each one in [first, end); spans are clipped.
+
+        Worked out anew: kept, they would be a third of a series.
+        """
+        first, end = max(first, 0), self._used if end is None else min(end, self._used)
+        if end <= first:
+            return np.zeros(0, dtype=np.float32)
+        means = np.empty(end - first, dtype=np.float32)
+        whole = min(max(first, SHORT - 1), end)  # from here on there are three
+        sums = self._sums
+        means[whole - first :] = (sums[whole + 1 : end + 1] - sums[whole + 1 - SHORT : end + 1 - SHORT]) / SHORT
+        for at in range(first, whole):
+            means[at - first] = sums[at + 1] / (at + 1)
+        return means
+
     @property
-    def short(self) -> npt.NDArray[np.float32]:
-        """Mean requests an interval over the last three up to each one; shape (intervals,)."""
-        return self._short[: self._used]
+    def now(self) -> float:
+        """The last of these means; 0 before the first interval."""
+        return float(self.short(self._used - 1)[-1]) if self._used else 0.0
 
     @property
     def sums(self) -> Floats:
@@ -85,9 +100,6 @@ class LoadSeries:
         first, end = self._used, self._used + len(new)
         self._known[first:end] = known if isinstance(known, bool) else known[-len(new) :]
         self._sums[first + 1 : end + 1] = self._sums[first] + np.cumsum(new)
-        ends = np.arange(first + 1, end + 1)
-        starts = np.maximum(ends - SHORT, 0)
-        self._short[first:end] = (self._sums[ends] - self._sums[starts]) / (ends - starts)
         self._used = end
 
     def add(self, count: float, *, known: bool = True) -> None:
@@ -96,8 +108,6 @@ class LoadSeries:
         end = self._used = self._used + 1
         self._known[end - 1] = known
         self._sums[end] = self._sums[end - 1] + count
-        begin = max(end - SHORT, 0)
-        self._short[end - 1] = (self._sums[end] - self._sums[begin]) / (end - begin)
 
     def _make_room(self, more: int) -> None:
         """Double the space up to the limit; at the limit drop the oldest tenth, so that it is seldom done."""
@@ -106,9 +116,9 @@ class LoadSeries:
         full = self._used + more > self._capacity
         keep = min(self._used, self._capacity - max(more, self._capacity // 10)) if full else self._used
         dropped = self._used - keep
-        known, short, sums = self.known[dropped:].copy(), self.short[dropped:].copy(), self.sums[dropped:].copy()
+        known, sums = self.known[dropped:].copy(), self.sums[dropped:].copy()
         self._allocate(min(self._capacity, max(2 * len(self._known), keep + more)))
-        self._known[:keep], self._short[:keep] = known, short
+        self._known[:keep] = known
         self._sums[: keep + 1] = sums - sums[0]
         self.start_s += dropped * self.interval_s
         self._used = keep
@@ -117,7 +127,7 @@ class LoadSeries:
         """A series of its own, for a job beside the tick."""
         twin = LoadSeries(self.interval_s, self.start_s)
         twin._capacity = self._capacity
-        twin._known, twin._short, twin._sums = self.known.copy(), self.short.copy(), self.sums.copy()
+        twin._known, twin._sums = self.known.copy(), self.sums.copy()
         twin._used = self._used
         return twin
 

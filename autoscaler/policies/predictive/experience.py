@@ -74,7 +74,7 @@ def remember(memory: Memory, interval: Interval) -> None:
     traffic.level.add(interval.requests)
     traffic.daily.add(interval.requests)
     scale = slots_per_request(memory)
-    traffic.largest = max(traffic.largest, float(traffic.series.short[-1]))
+    traffic.largest = max(traffic.largest, traffic.series.now)
     if is_high(traffic.series, scale):
         traffic.last_high_s = traffic.series.end_s
     memory.trust.interval_ended()
@@ -113,7 +113,8 @@ def _forget_pending(memory: Memory) -> None:
 
 def _book(memory: Memory, level: float) -> None:
     """The outcomes of the moment whose windows just ended, from the level of then in busy slots."""
-    tail = memory.traffic.series.short[-memory.windows.horizon :] * slots_per_request(memory)
+    series = memory.traffic.series
+    tail = series.short(len(series) - memory.windows.horizon) * slots_per_request(memory)
     order, hold = (float(tail[span.start : span.stop].max()) for span in spans(memory.windows))
     ratios = math.log((order + OFFSET) / (level + OFFSET)), math.log((hold + OFFSET) / (level + OFFSET))
     memory.order_residuals.add(ratios[0])
@@ -142,7 +143,7 @@ def append_all(traffic: Traffic, counts: Floats, known: Bools, slots_per_request
     series.append(counts, known=known)
     traffic.level.add_all(counts)
     traffic.daily.add_all(counts)
-    traffic.largest = max(traffic.largest, float(series.short.max()))
+    traffic.largest = max(traffic.largest, float(series.short().max()))
     silence_s = past(series, np.array([len(series)]), slots_per_request).silence_s[0]
     if silence_s < LONGEST_SILENCE_S:
         traffic.last_high_s = series.end_s - silence_s
@@ -245,7 +246,7 @@ def wants(memory: Memory, settings: Settings, laws: Laws, prices: Floats) -> Wan
 def live(memory: Memory, settings: Settings, interval: Interval) -> float:
     """The shadows live an interval that was just remembered; what the one at the price in use missed."""
     law, scale = memory.demand.law, slots_per_request(memory)
-    smooth = float(memory.traffic.series.short[-1]) * scale
+    smooth = memory.traffic.series.now * scale
     tables, span_s = capacity(memory, settings), settings.interval_s
     missed = memory.shadows.advance(interval.requests * scale, smooth, span_s, law, tables)
     return float(np.interp(math.log(memory.steering.price), np.log(grid(law.mean_s)), missed))

@@ -41,7 +41,7 @@ def learn(
     rows = rows[measured(series, rows, windows.horizon)] if len(rows) else rows
     if len(rows) < LEAST_ROWS:
         return None
-    order, hold = outcomes(series.short * slots_per_request, rows, windows)
+    order, hold = outcomes(series.short() * slots_per_request, rows, windows)
     drawn, weights = forest.draw(hold, forest.MAX_ROWS, np.random.default_rng([seed, count]))
     rows = rows[drawn]
     rhythm_s = unlisted_period_s(series)

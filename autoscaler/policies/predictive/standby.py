@@ -102,7 +102,7 @@ class Gate:
     def interval_ended(self, series: LoadSeries, slots_per_request: float) -> None:
         """Book how the last 15 s came out against what was present before them."""
         if len(self.presents) == SHORT:
-            came, was = float(series.short[-1]) * slots_per_request, self.presents.popleft() * slots_per_request
+            came, was = series.now * slots_per_request, self.presents.popleft() * slots_per_request
             self.residuals.add(math.log((came + OFFSET) / (was + OFFSET)))
         self.presents.append(present(series))
 
@@ -176,7 +176,7 @@ class Gate:
 
 def present(series: LoadSeries) -> float:
     """Requests an interval that serving pods must carry now: growth counts at once, a fall when it has lasted."""
-    return max(series.last, float(series.short[-1])) if len(series) else 0.0
+    return max(series.last, series.now)
 
 
 def risen(usual: float, came: tuple[float, float], more_waiting: float, capacity: float, soonest: float) -> float:

@@ -20,7 +20,7 @@ def test_one_by_one_and_at_once_are_the_same(values, chunk):
     for start in range(0, len(values), chunk):
         many.append(values[start : start + chunk])
     assert single.counts.tolist() == many.counts.tolist() == values.tolist()
-    np.testing.assert_allclose(single.short, many.short, rtol=1e-6)
+    np.testing.assert_allclose(single.short(), many.short(), rtol=1e-6)
     assert single.end_s == many.end_s == 100.0 + 5.0 * len(values)
 
 
