@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from autoscaler.model import InvalidInput
@@ -156,18 +157,13 @@ class _Try:
 def main(arguments: Sequence[str]) -> int:
     """Search; bad input ends with 2, Ctrl-C with 130."""
     options = _parser().parse_args(arguments)
+    return ended(partial(_search, options), options)
+
+
+def ended(work: Callable[[], None], options: argparse.Namespace) -> int:
+    """Do resumable work that ends in the file `options.data`; gives the exit code, 2 for bad input, 130 for Ctrl-C."""
     try:
-        asked = Asked(
-            cases=tuple(cases_of(options.traces, options.workloads)),
-            families=tuple(_family(name) for name in options.families.split(",")),
-            seeds=seeds_of(options.seeds),
-            out=options.out,
-        )
-        options.data.parent.mkdir(parents=True, exist_ok=True)
-        if options.which == "tuned":
-            _search_tuned(asked, options.data, options.rounds, Workers(options.jobs))
-        else:
-            _search_common(asked, options.data, options.rows, Workers(options.jobs))
+        work()
     except InvalidInput as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
@@ -177,6 +173,20 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         sys.stdout.buffer.write(options.data.read_bytes())
     return 0
+
+
+def _search(options: argparse.Namespace) -> None:
+    asked = Asked(
+        cases=tuple(cases_of(options.traces, options.workloads)),
+        families=tuple(_family(name) for name in options.families.split(",")),
+        seeds=seeds_of(options.seeds),
+        out=options.out,
+    )
+    options.data.parent.mkdir(parents=True, exist_ok=True)
+    if options.which == "tuned":
+        _search_tuned(asked, options.data, options.rounds, Workers(options.jobs))
+    else:
+        _search_common(asked, options.data, options.rows, Workers(options.jobs))
 
 
 def _search_tuned(asked: Asked, data: Path, rounds: int, workers: Workers) -> None:

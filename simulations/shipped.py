@@ -12,17 +12,17 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 
 from autoscaler.forecast.mixture import GONE_S
-from autoscaler.model import InvalidInput
 from autoscaler.spec import LoadedPolicy, find_policy
 from autoscaler.spec.predictive import PredictiveRule
 from simulations import prior, tuned
 from simulations.replay import Replay
-from simulations.search import SEEDS, add_common_options, baseline, cases_of, say, seeds_of
+from simulations.search import SEEDS, add_common_options, baseline, cases_of, ended, say, seeds_of
 from simulations.store import Store, code_version
 from simulations.traffic.trace import Trace
 from simulations.trials import Case
@@ -106,26 +106,20 @@ def _scored_hours(trace: Trace) -> float:
 def main(arguments: Sequence[str]) -> int:
     """Replay; bad input ends with 2, Ctrl-C with 130. What is finished is in the file in any case."""
     options = _parser().parse_args(arguments)
+    return ended(partial(_replay, options), options)
+
+
+def _replay(options: argparse.Namespace) -> None:
+    cases = list(cases_of(options.traces, options.workloads))
+    wanted = replays(options.policies.split(","), cases, seeds_of(options.seeds), options.out / "priors")
+    options.data.parent.mkdir(parents=True, exist_ok=True)
+    store = Store(options.out)
     try:
-        cases = list(cases_of(options.traces, options.workloads))
-        wanted = replays(options.policies.split(","), cases, seeds_of(options.seeds), options.out / "priors")
-        options.data.parent.mkdir(parents=True, exist_ok=True)
-        store = Store(options.out)
-        try:
-            with closing(finish(_quick_first(wanted), store, Workers(options.jobs))) as steps:
-                for done, all_ in steps:
-                    say(f"{done} of {all_} replays")
-        finally:
-            _write(options.data, cases, list(shipped(wanted, store)))
-    except InvalidInput as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        say(f"interrupted: finished replays are kept in {options.out}; the same command goes on from there")
-        return 130
-    if options.json:
-        sys.stdout.buffer.write(options.data.read_bytes())
-    return 0
+        with closing(finish(_quick_first(wanted), store, Workers(options.jobs))) as steps:
+            for done, all_ in steps:
+                say(f"{done} of {all_} replays")
+    finally:
+        _write(options.data, cases, list(shipped(wanted, store)))
 
 
 def _quick_first(wanted: Iterable[Replay]) -> list[Replay]:
