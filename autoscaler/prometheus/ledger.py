@@ -57,6 +57,8 @@ class Look:
     """Sums of increases, since the ledger began. A counter that no running pod exports is not among them."""
     gauges: Mapping[Item, tuple[float, ...]]
     """Latest values, one for each running pod that has any; several series of one pod are summed."""
+    unseen: frozenset[Item] = frozenset()
+    """Counters that began anew in a silence of the whole service: how fast they grew in it cannot be told."""
 
 
 @dataclass(slots=True)
@@ -96,6 +98,10 @@ class Ledger:
     _last: dict[tuple[str, Item, tuple[str, ...]], _Last] = field(default_factory=dict)
     _gauges: dict[Item, dict[tuple[str, tuple[str, ...]], _Last]] = field(default_factory=dict)
     _returns: list[_Return] = field(default_factory=list)
+    _unseen: set[Item] = field(default_factory=set)
+    """Of the next look."""
+    _silent_from_s: float = -math.inf
+    """Time of the last look before the latest silence of the whole service."""
 
     def take(self, batch: Collection[Samples], born_s: Mapping[str, float], until_s: float) -> list[Look]:
         """Enter what was read and give the looks that follow from it, oldest first.
@@ -173,9 +179,15 @@ class Ledger:
             self._grown_s[samples.pod, samples.item] = at_s
         silent_s = at_s - last.at_s
         if silent_s > GRACE * self.interval_s:
+            if value < last.value and self._all_fell_silent(last.at_s):
+                self._unseen.add(samples.item)
             self._returns.append(_Return(samples.item, increase, silent_s))
         else:
             self.totals[samples.item] += increase
+
+    def _all_fell_silent(self, at_s: float) -> bool:
+        """Whether nothing at all was seen after a time: a silence that lasts, or the latest one."""
+        return any(abs(at_s - last_s) <= self.interval_s for last_s in (self.looked_at_s, self._silent_from_s))
 
     def _before(self, at_s: float, pod: str, born_s: Mapping[str, float]) -> _Last | None:
         """Where a series began that was not there before; None where that cannot be known.
@@ -216,9 +228,12 @@ class Ledger:
         at_s = fmean(self.heard_s[pod] for pod in running)
         if at_s < self.looked_at_s + self.interval_s / 2:
             return None
+        if at_s - self.looked_at_s > GRACE * self.interval_s:
+            self._silent_from_s = self.looked_at_s
         self._settle(at_s - self.looked_at_s)
         self.looked_at_s = at_s
-        return Look(at_s, self._sums(running), self._values(set(running)))
+        unseen, self._unseen = frozenset(self._unseen), set()
+        return Look(at_s, self._sums(running), self._values(set(running)), unseen)
 
     def _settle(self, since_last_look_s: float) -> None:
         """What came while a series was silent came evenly: only the share since the last look belongs here."""

@@ -35,6 +35,7 @@ PIECE_S = 600.0
 """A longer past is read in pieces: raw samples of many pods are large."""
 AHEAD_S = 5.0
 """Prometheus's clock may be so far before ours."""
+_UNSEEN = Missing(Cause.ABSENT, "began anew while nothing was scraped")
 _REDUCED: Mapping[Kind, Callable[[tuple[float, ...]], float]] = {Kind.SUM: math.fsum, Kind.MEAN: fmean, Kind.MAX: max}
 
 
@@ -151,6 +152,7 @@ def scrape(
                 values[metric.signal] = value
     if objective_s is not None and (late := _late(look, objective_s)) is not None:
         values["late"] = late
+    values |= {item.signal: _UNSEEN for item in look.unseen}
     values.setdefault("received", Missing(Cause.ABSENT, "no running pod exports it"))
     return Scrape(look.at_s, **values)
 
@@ -176,6 +178,8 @@ def _edges_s(look: Look) -> tuple[float, ...]:
 
 
 def _late(look: Look, objective_s: float) -> float | None:
+    if Item("latency", math.inf) in look.unseen:
+        return None
     answered, in_time = (look.counters.get(Item("latency", edge_s)) for edge_s in (math.inf, objective_s))
     return None if answered is None or in_time is None else max(0.0, answered - in_time)
 

@@ -100,8 +100,11 @@ def world(cluster, pods, prometheus, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _well(world):
+    """What the controller had to say of a test comes with its report, if it fails."""
+    before = len(world.ours.log())
     yield
     world.between.heal()
+    print("\n".join(map(str, world.ours.log()[before:][-60:])))
 
 
 def test_growth_is_not_starved_by_conflicts(world):
@@ -269,7 +272,7 @@ def test_without_prometheus_nothing_shrinks_and_with_it_back_it_does(world):
     assert target.read().spec.replicas == 3
     assert world.own.start()
     wait_for("the shrink: ceil(3 x 0.25 / 0.7)", lambda: target.read().spec.replicas == 2)
-    assert world.events("SignalsBack", "restarted")
+    wait_for("it to be said", lambda: world.events("SignalsBack", "restarted"))
 
 
 def test_it_ends_in_time_though_prometheus_hangs(installed, prometheus):

@@ -116,6 +116,27 @@ def test_silence_of_all_pods_loses_nothing():
     assert looks[-2].counters[RECEIVED] == 210
 
 
+@pytest.mark.parametrize(
+    ("b", "unseen_s"),
+    [
+        pytest.param([(0, 0), (5, 10), (105, 210), (110, 220), (115, 230)], [105], id="only a: its look"),
+        pytest.param([(0, 0), (5, 10), (105, 7), (110, 17), (115, 27)], [105], id="both at once"),
+        pytest.param([(2, 0), (7, 10), (112, 9), (117, 19), (122, 29)], [105, 111], id="b is read later: both looks"),
+    ],
+)
+def test_a_restart_in_a_silence_of_all_pods_is_no_fall_of_the_load(b, unseen_s):
+    """How much the old counter grew before it ended nobody saw: an average over the silence would be too low."""
+    a = [(0, 0), (5, 10), (105, 7), (110, 17), (115, 27), (120, 37)]
+    looks = ledger().take([counter("a", *a), counter("b", *b)], FLEET, until_s=122)
+    assert [look.at_s for look in looks if RECEIVED in look.unseen] == unseen_s
+
+
+def test_a_pod_that_restarts_in_its_own_silence_hides_nothing_of_the_others():
+    steady = [(t, 2.0 * t) for t in range(0, 125, 5)]
+    looks = ledger().take([counter("a", *steady), counter("b", (0, 900), (5, 910), (105, 7))], FLEET, until_s=121)
+    assert not any(look.unseen for look in looks)
+
+
 def test_a_pod_that_ended_stays_in_the_sum_and_leaves_the_mean():
     book = ledger()
     book.take([counter("a", (0, 0), (5, 10)), counter("b", (0, 0), (5, 10))], FLEET, until_s=6)

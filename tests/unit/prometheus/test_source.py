@@ -156,6 +156,15 @@ def test_no_series_is_absent_and_never_0():
     assert [problem.missing.cause for problem in signals.problems] == [Cause.ABSENT]
 
 
+def test_a_pod_that_restarts_while_nothing_is_scraped_leaves_a_scrape_without_a_value():
+    """Its counter began anew: an average over the silence would be a fall of the load that never was."""
+    busy = [(float(t), 2.0 * t) for t in range(0, 61, 5)] + [(float(t), 2.0 * (t - 110)) for t in range(115, 131, 5)]
+    signals = source(Played([series("speech_requests_received_total", busy)], now_s=131.0)).read(0.0, 131.0, FLEET)
+    silent, *others = [scrape for scrape in signals.scrapes if scrape.at_s > 60.0]
+    assert silent.received == Missing(Cause.ABSENT, "began anew while nothing was scraped")
+    assert [scrape.received - others[0].received for scrape in others] == [0.0, 10.0, 20.0]
+
+
 def test_warnings_make_a_scrape_partial():
     signals = source(Played([received(60)], now_s=61.0, warnings=("a store is down",))).read(1.0, 61.0, FLEET)
     assert "partial answer: a store is down" in str(signals.problems[0])
