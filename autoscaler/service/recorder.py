@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -20,70 +21,33 @@ class Metrics:
     """The controller's own metrics. Labels are targets and small fixed sets, never pods or messages."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        gauge, counter = partial(Gauge, registry=registry), partial(Counter, registry=registry)
+        by_target = ["target"]
         self._newest_s: dict[str, float] = {}
-        self.leader = Gauge("speech_autoscaler_leader", "1 while this process may write.", registry=registry)
-        self.desired = Gauge(
-            "speech_autoscaler_desired_replicas", "Pods decided on.", ["target", "kind"], registry=registry
-        )
-        self.pods = Gauge("speech_autoscaler_replicas", "Pods seen, by state.", ["target", "state"], registry=registry)
-        self.decisions = Counter(
-            "speech_autoscaler_decisions", "Decisions, by what ruled.", ["target", "ruled_by"], registry=registry
-        )
-        self.insight = Gauge(
-            "speech_autoscaler_insight",
-            "Figures of the last decision: forecast and how good it was, lead time, price.",
-            ["target", "figure"],
-            registry=registry,
-        )
-        self.problems = Counter(
-            "speech_autoscaler_signal_problems",
-            "Signals that could not be read.",
-            ["target", "cause"],
-            registry=registry,
-        )
-        self.writes = Counter(
-            "speech_autoscaler_writes", "Writes to the cluster.", ["target", "kind", "result"], registry=registry
-        )
-        self.contested = Gauge(
-            "speech_autoscaler_contested",
-            "1 while a target is held because somebody else changes its size again and again.",
-            ["target"],
-            registry=registry,
-        )
-        self.failures = Counter(
-            "speech_autoscaler_tick_failures", "Ticks that ended in an error of ours.", ["target"], registry=registry
-        )
-        self.policies_refused = Gauge(
-            "speech_autoscaler_policy_files_refused",
-            "Policy files that cannot be used; what was in force before stays.",
-            registry=registry,
-        )
-        self.refused = Counter(
-            "speech_autoscaler_kept_memory_refused",
-            "Kept memories that did not fit: the target began anew.",
-            ["target"],
-            registry=registry,
-        )
-        self.history_s = Gauge(
-            "speech_autoscaler_history_seconds",
-            "Length of the past that was read from Prometheus; 0 where it has none.",
-            ["target"],
-            registry=registry,
-        )
-        self.lost = Gauge(
-            "speech_autoscaler_records_lost",
-            "Events and lines of the decision log that could not be written since the start.",
-            ["record"],
-            registry=registry,
-        )
-        self.data_age_s = Gauge(
-            "speech_autoscaler_data_age_seconds", "Age of the newest scrape at a tick.", ["target"], registry=registry
-        )
+        self.leader = gauge("speech_autoscaler_leader", "1 while this process may write.")
+        self.desired = gauge("speech_autoscaler_desired_replicas", "Pods decided on.", ["target", "kind"])
+        self.pods = gauge("speech_autoscaler_replicas", "Pods seen, by state.", ["target", "state"])
+        self.decisions = counter("speech_autoscaler_decisions", "Decisions, by what ruled.", ["target", "ruled_by"])
+        insight = "Figures of the last decision: forecast and how good it was, lead time, price."
+        self.insight = gauge("speech_autoscaler_insight", insight, ["target", "figure"])
+        unread = "Signals that could not be read."
+        self.problems = counter("speech_autoscaler_signal_problems", unread, ["target", "cause"])
+        self.writes = counter("speech_autoscaler_writes", "Writes to the cluster.", ["target", "kind", "result"])
+        contested = "1 while a target is held because somebody else changes its size again and again."
+        self.contested = gauge("speech_autoscaler_contested", contested, by_target)
+        self.failures = counter("speech_autoscaler_tick_failures", "Ticks that ended in an error of ours.", by_target)
+        unusable = "Policy files that cannot be used; what was in force before stays."
+        self.policies_refused = gauge("speech_autoscaler_policy_files_refused", unusable)
+        unfit = "Kept memories that did not fit: the target began anew."
+        self.refused = counter("speech_autoscaler_kept_memory_refused", unfit, by_target)
+        past = "Length of the past that was read from Prometheus; 0 where it has none."
+        self.history_s = gauge("speech_autoscaler_history_seconds", past, by_target)
+        unwritten = "Events and lines of the decision log that could not be written since the start."
+        self.lost = gauge("speech_autoscaler_records_lost", unwritten, ["record"])
+        self.data_age_s = gauge("speech_autoscaler_data_age_seconds", "Age of the newest scrape at a tick.", by_target)
+        took = "Time of one tick of one target."
         self.tick_s = Histogram(
-            "speech_autoscaler_tick_duration_seconds",
-            "Time of one tick of one target.",
-            buckets=_DURATIONS_S,
-            registry=registry,
+            "speech_autoscaler_tick_duration_seconds", took, buckets=_DURATIONS_S, registry=registry
         )
 
     def count(self, tick: Tick) -> None:
