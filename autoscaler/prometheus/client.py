@@ -28,6 +28,8 @@ from autoscaler.model import InvalidInput, Unreachable
 MAX_POINTS = 10_000
 """Points of one range query; Prometheus refuses more than 11,000 a series (web/api/v1/api.go)."""
 _READ_BYTES = 1 << 16
+_SHOWN = 300
+"""Characters of a query in a message: one that is shared names many targets."""
 _REFUSED = (400, 422)
 """Prometheus's codes for a query that cannot be parsed and one that cannot be carried out."""
 
@@ -86,11 +88,15 @@ class Answer:
     """Not empty: the answer is partial."""
 
 
+class TooLarge(Unreachable):
+    """An answer beyond the bound: less at once may be answered."""
+
+
 class Prometheus:
     """One Prometheus. Not to be shared between threads: it holds one HTTP session.
 
     Both queries raise Unreachable where no usable answer came within the time (refused connection, time-out,
-    5xx, 429, 401, a redirect, anything but JSON, too large an answer) and InvalidInput where Prometheus
+    5xx, 429, 401, a redirect, anything but JSON; TooLarge for too large an answer) and InvalidInput where Prometheus
     understood and refused the query itself.
     """
 
@@ -158,7 +164,10 @@ def _explained(url: str, promql: str) -> Iterator[None]:
     try:
         yield
     except _Refused as error:
-        raise InvalidInput(f"{url} refused the query `{promql}`: {error}") from None
+        shown = promql if len(promql) <= _SHOWN else f"{promql[:_SHOWN]}…"
+        raise InvalidInput(f"{url} refused the query `{shown}`: {error}") from None
+    except _TooLarge as error:
+        raise TooLarge(f"prometheus at {url}: {error}") from error
     except (OSError, urllib3.exceptions.HTTPError, PrometheusApiClientException, _Unusable) as error:
         raise Unreachable(f"prometheus at {url}: {_reason(error)}") from error
 
@@ -183,6 +192,10 @@ def _cause(error: BaseException) -> str:
 
 class _Unusable(Exception):
     """An answer that is none."""
+
+
+class _TooLarge(_Unusable):
+    """More than we take."""
 
 
 class _Refused(Exception):
@@ -285,7 +298,7 @@ def _read(raw: urllib3.HTTPResponse, max_bytes: int, deadline_s: float) -> bytes
     while chunk := raw.read1(_READ_BYTES, decode_content=True):
         body += chunk
         if len(body) > max_bytes:
-            raise _Unusable(f"an answer of more than {max_bytes} bytes")
+            raise _TooLarge(f"an answer of more than {max_bytes} bytes")
         if time.monotonic() > deadline_s:
             raise _Unusable("the answer did not end in time")
     return bytes(body)

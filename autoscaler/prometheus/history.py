@@ -6,7 +6,6 @@ ledger does with what is read live. What nobody scraped is marked, never counted
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from autoscaler.model import History, Unreachable
 from autoscaler.prometheus.client import Answer, Series
-from autoscaler.prometheus.metrics import Exporter, pods_of_deployment
+from autoscaler.prometheus.metrics import Exporter, Subject
 from autoscaler.prometheus.quality import SCRAPER_LABELS
 
 STEP_S = 60.0
@@ -55,17 +54,15 @@ class Grid:
             yield max(0, end - CHUNK_POINTS), end - 1
 
 
-def selector_of(exporter: Exporter, namespace: str, deployment: str) -> str:
-    """Selects the counter of arrivals of every pod that the Deployment has or had."""
-    arrivals = tuple(metric for metric in exporter.metrics if metric.signal == "received")
-    return replace(exporter, metrics=arrivals).selector([namespace], [pods_of_deployment(deployment)])
+def arrivals_of(exporter: Exporter) -> Exporter:
+    """Of its metrics, the counter of arrivals."""
+    return replace(exporter, metrics=tuple(metric for metric in exporter.metrics if metric.signal == "received"))
 
 
 def read_history(
     query_range: RangeQuery,
     exporter: Exporter,
-    namespace: str,
-    deployment: str,
+    subject: Subject,
     *,
     grid: Grid,
     ended: Callable[[], bool],
@@ -75,8 +72,7 @@ def read_history(
     Args:
         query_range: asks Prometheus.
         exporter: whose counter of arrivals is read.
-        namespace: of the Deployment.
-        deployment: its name.
+        subject: whose; every pod that its Deployment has or had.
         grid: which moments.
         ended: whether the time for it is over. The newest days are read first; what is there by then, or when a
             later query fails, is used.
@@ -85,8 +81,8 @@ def read_history(
         Unreachable: Prometheus gave no usable answer, and nothing was read before.
         InvalidInput: it refused the query.
     """
-    selector = selector_of(exporter, namespace, deployment)
-    pods = re.compile(pods_of_deployment(deployment))
+    arrivals = arrivals_of(exporter)
+    selector, meant = arrivals.selector([subject]), arrivals.means(subject)
     counters: dict[tuple[str, ...], Counter] = defaultdict(Counter)
     for first, last in grid.chunks():
         try:
@@ -96,7 +92,7 @@ def read_history(
                 raise
             break
         for series in chain.from_iterable(answer.series for answer in answers):
-            if pods.fullmatch(series.labels.get(exporter.pod_label, "")):
+            if meant(series.labels):
                 counters[_identity(series)].add(*_placed(series, grid))
         if ended():
             break

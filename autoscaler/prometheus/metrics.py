@@ -1,10 +1,10 @@
-"""Which metric feeds which signal, and the selector that reads all of them at once."""
+"""Which metric feeds which signal, whose series are meant, and the selector that reads all of them at once."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +12,10 @@ _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """What Kubernetes draws names from (apimachinery, util/rand)."""
 _CUT = 58
 """A generated name is cut here before its last five letters (apiserver, storage/names)."""
+_LONG = _CUT - len("-0123456789-")
+"""The pods of a Deployment with a longer name may have names that are cut."""
+PODS = "pods"
+"""The fact of a subject that a label with a pod's name tells."""
 
 
 class Kind(StrEnum):
@@ -42,22 +46,69 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose series are meant: what is known of one target."""
+
+    namespace: str
+    deployment: str
+    more: tuple[tuple[str, str], ...] = ()
+    """Further facts by name, such as the queue that it works off."""
+
+    def fact(self, name: str) -> str:
+        """What a label says of this target; of `pods`, the Deployment that they belong to.
+
+        Raises:
+            KeyError: it is not known.
+        """
+        if name == "namespace":
+            return self.namespace
+        return self.deployment if name in (PODS, "deployment") else dict(self.more)[name]
+
+
+@dataclass(frozen=True, slots=True)
 class Exporter:
     """Metrics that carry the same labels, so that one query reads them for any number of targets."""
 
     name: str
     metrics: tuple[Metric, ...]
-    pod_label: str = "pod"
-    namespace_label: str = "namespace"
+    """Several of one signal are names for the same thing: the first that has series counts."""
+    told_by: tuple[tuple[str, str], ...] = (("namespace", "namespace"), ("pod", PODS))
+    """Labels that tell targets apart, each with the fact that it says."""
+    matchers: tuple[str, ...] = ()
+    """Further conditions in PromQL, the same for every target."""
 
-    def selector(self, namespaces: Collection[str], pods: Collection[str]) -> str:
-        """An instant selector of all these metrics of pods whose names match one of the patterns."""
-        names = "|".join(metric.name for metric in self.metrics)
-        spaces = "|".join(map(re.escape, sorted(namespaces)))
-        return (
-            f"{{__name__=~{_quoted(names)},"
-            f"{self.namespace_label}=~{_quoted(spaces)},{self.pod_label}=~{_quoted('|'.join(sorted(pods)))}}}"
-        )
+    @property
+    def pod_label(self) -> str | None:
+        """The label with the pod's name; None where series are of a whole service."""
+        return next((label for label, fact in self.told_by if fact == PODS), None)
+
+    def selector(self, subjects: Collection[Subject]) -> str:
+        """An instant selector of all these metrics of some targets.
+
+        That of several selects by the beginning of the pods' names, which costs Prometheus less; whoever reads the
+        answer sorts out what is another's.
+        """
+        conditions = [_one_of("__name__", {metric.name for metric in self.metrics}), *self.matchers]
+        for label, fact in self.told_by:
+            facts = {subject.fact(fact) for subject in subjects}
+            if fact == PODS:
+                conditions.append(f"{label}=~{_quoted(_pods_of_any(facts))}")
+            else:
+                conditions.append(_one_of(label, facts))
+        return f"{{{','.join(conditions)}}}"
+
+    def means(self, subject: Subject) -> Callable[[Mapping[str, str]], bool]:
+        """Whether a series with such labels is one of a target."""
+        said = [(label, subject.fact(fact)) for label, fact in self.told_by if fact != PODS]
+        names, label = {metric.name for metric in self.metrics}, self.pod_label
+        pods = re.compile(pods_of_deployment(subject.deployment))
+
+        def meant(labels: Mapping[str, str]) -> bool:
+            if labels.get("__name__") not in names or any(labels.get(label) != value for label, value in said):
+                return False
+            return label is None or pods.fullmatch(labels.get(label, "")) is not None
+
+        return meant
 
 
 SPEECH = Exporter(
@@ -121,8 +172,7 @@ PRESETS = {exporter.name: exporter for exporter in (SPEECH, VLLM, TRITON, TORCHS
 DCGM = Exporter(
     "dcgm",
     (Metric("gpu_use_ratio", "DCGM_FI_DEV_GPU_UTIL", Kind.MEAN, factor=0.01),),
-    pod_label="exported_pod",
-    namespace_label="exported_namespace",
+    told_by=(("exported_namespace", "namespace"), ("exported_pod", PODS)),
 )
 """NVIDIA's exporter behind a scrape that keeps its own labels apart, which is the default."""
 
@@ -133,9 +183,35 @@ def pods_of_deployment(name: str) -> str:
     A pod is called after its ReplicaSet (Deployment and a hash of up to ten letters) and five letters more.
     """
     stem = re.escape(name)
-    if len(name) + len("-0123456789-") <= _CUT:
+    if len(name) <= _LONG:
         return f"{stem}-[{_ALPHABET}]{{1,10}}-[{_ALPHABET}]{{5}}"
     return f"{re.escape(name[:_CUT])}.*[{_ALPHABET}]{{5}}"
+
+
+def deployments_of_pod(pod: str) -> tuple[str, str]:
+    """What the Deployment of a pod may be called, as far as `shortened` tells names apart."""
+    return pod.rsplit("-", 2)[0], pod[: _LONG + 1]
+
+
+def shortened(deployment: str) -> str:
+    """As much of a Deployment's name as all names of its pods have."""
+    return deployment[: _LONG + 1]
+
+
+def _pods_of_any(deployments: Collection[str]) -> str:
+    """A pattern of all names that pods of some Deployments have."""
+    if len(deployments) == 1:
+        return pods_of_deployment(next(iter(deployments)))
+    whole = "|".join(re.escape(name) for name in sorted(deployments) if len(name) <= _LONG)
+    cut = [f"{re.escape(shortened(name))}.+" for name in sorted(deployments) if len(name) > _LONG]
+    return "|".join([*([f"(?:{whole})-.+"] if whole else []), *cut])
+
+
+def _one_of(label: str, values: Collection[str]) -> str:
+    """A condition on one label."""
+    if len(values) == 1:
+        return f"{label}={_quoted(next(iter(values)))}"
+    return f"{label}=~{_quoted('|'.join(map(re.escape, sorted(values))))}"
 
 
 def _quoted(text: str) -> str:

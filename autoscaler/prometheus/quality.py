@@ -7,16 +7,15 @@ one pod are not added up. What was left out is said: absent is never 0.
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from autoscaler.model import Cause, Fleet, Missing, Phase, Problem
 from autoscaler.prometheus.client import Series
 from autoscaler.prometheus.ledger import Item, Samples
-from autoscaler.prometheus.metrics import Exporter, Kind, Metric
+from autoscaler.prometheus.metrics import Exporter, Kind, Metric, Subject
 
 SCRAPER_LABELS = ("job", "instance", "prometheus", "prometheus_replica", "replica", "cluster")
 """Who scraped a series, and where: of one metric of one pod there is one such origin at a time."""
@@ -26,14 +25,22 @@ _NAMED = 3
 """So many pods are named in a message, the others counted."""
 
 
+NO_POD = ""
+"""Stands for the pod of series that are of a whole service."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Whose series are meant."""
 
     exporter: Exporter
-    namespace: str
-    pods: str
-    """Pattern of the pods' names."""
+    meant: Callable[[Mapping[str, str]], bool]
+    """Whether labels are those of the target's own series."""
+
+    @classmethod
+    def of(cls, exporter: Exporter, subject: Subject) -> Scope:
+        """An exporter's series of one target."""
+        return cls(exporter, exporter.means(subject))
 
 
 @dataclass(slots=True)
@@ -55,17 +62,16 @@ def believe(series: Iterable[Series], scope: Scope, now_s: float, ahead_s: float
     """
     metrics = {metric.name: metric for metric in scope.exporter.metrics}
     by_pod: dict[tuple[str, str], list[Series]] = defaultdict(list)
-    pods = re.compile(scope.pods)
     for each in series:
-        name, pod = each.labels.get("__name__", ""), each.labels.get(scope.exporter.pod_label, "")
-        if name not in metrics or each.labels.get(scope.exporter.namespace_label) != scope.namespace:
-            continue
-        if pods.fullmatch(pod):
-            by_pod[name, pod].append(each)
+        if scope.meant(each.labels):
+            by_pod[each.labels["__name__"], each.labels.get(scope.exporter.pod_label or "", NO_POD)].append(each)
+    called = _called({name for name, _ in by_pod}, scope.exporter)
 
     found = Believed()
     faults: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (name, pod), group in by_pod.items():
+        if called[metrics[name].signal] != name:
+            continue
         if rivals := _rivals(group):
             faults[metrics[name].signal, f"{name} comes twice, {rivals}"].append(pod)
             continue
@@ -80,6 +86,15 @@ def believe(series: Iterable[Series], scope: Scope, now_s: float, ahead_s: float
         for (signal, what), who in sorted(faults.items())
     ]
     return found
+
+
+def _called(heard: Collection[str], exporter: Exporter) -> Mapping[str, str]:
+    """The name that each signal goes by, of several that say the same."""
+    names: dict[str, str] = {}
+    for metric in exporter.metrics:
+        if metric.name in heard:
+            names.setdefault(metric.signal, metric.name)
+    return names
 
 
 def _rivals(group: Sequence[Series]) -> str:
@@ -133,7 +148,7 @@ def _item(series: Series, metric: Metric, fault: str) -> tuple[Item, str]:
 
 
 def _rest(labels: Mapping[str, str], exporter: Exporter) -> tuple[str, ...]:
-    known = {"__name__", "le", exporter.pod_label, exporter.namespace_label, *SCRAPER_LABELS}
+    known = {"__name__", "le", *SCRAPER_LABELS, *(label for label, _ in exporter.told_by)}
     return tuple(f"{name}={value}" for name, value in sorted(labels.items()) if name not in known)
 
 

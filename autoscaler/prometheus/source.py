@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -22,10 +22,10 @@ from autoscaler.model import (
     Unreachable,
 )
 from autoscaler.model import Reading as Value
-from autoscaler.prometheus.client import Answer, Prometheus
 from autoscaler.prometheus.ledger import GRACE, Item, Ledger, Look
-from autoscaler.prometheus.metrics import Exporter, Kind, Metric, pods_of_deployment
-from autoscaler.prometheus.quality import Scope, believe, silence
+from autoscaler.prometheus.metrics import Exporter, Kind, Metric, Subject
+from autoscaler.prometheus.quality import NO_POD, Scope, believe, silence
+from autoscaler.prometheus.sharing import Portion, SharedQuery
 
 SCRAPE_INTERVAL_S = 15.0
 """What most clusters scrape at."""
@@ -36,6 +36,8 @@ PIECE_S = 600.0
 AHEAD_S = 5.0
 """Prometheus's clock may be so far before ours."""
 _UNSEEN = Missing(Cause.ABSENT, "began anew while nothing was scraped")
+_NOBODY = Fleet(0, ())
+"""Who should have been heard where series are of a whole service."""
 _REDUCED: Mapping[Kind, Callable[[tuple[float, ...]], float]] = {Kind.SUM: math.fsum, Kind.MEAN: fmean, Kind.MAX: max}
 
 
@@ -43,10 +45,7 @@ _REDUCED: Mapping[Kind, Callable[[tuple[float, ...]], float]] = {Kind.SUM: math.
 class Wanted:
     """What to read for one Deployment."""
 
-    namespace: str
-    deployment: str
-    exporters: tuple[Exporter, ...]
-    """The first is the one that `received` comes from; its scrapes give the times."""
+    subject: Subject
     stale_after_s: float = 60.0
     """Older samples say nothing about now."""
     required: frozenset[str] = frozenset({"received"})
@@ -59,67 +58,140 @@ class Wanted:
     """So long one read may take to fetch a long past; what is left comes with the next."""
 
 
-class PrometheusSignals:
-    """SignalSource of one target: remembers where each counter stood, and nothing else."""
+@dataclass(slots=True)
+class _Reading:
+    """One exporter's metrics of one target: where each counter stood, and what was read of it lately."""
 
-    def __init__(self, prometheus: Prometheus, wanted: Wanted, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._prometheus = prometheus
+    query: SharedQuery
+    scope: Scope
+    ledger: Ledger
+    read_to_s: float = -math.inf
+    looks: list[Look] = field(default_factory=list)
+    """The newest that was told of, and all that came after it."""
+
+    def at(self, at_s: float, stale_after_s: float) -> Look | None:
+        """What was known at a time; None where that was too old."""
+        known = [look for look in self.looks if look.at_s <= at_s]
+        limit_s = min(stale_after_s, GRACE * self.ledger.interval_s)
+        return known[-1] if known and at_s - known[-1].at_s <= limit_s else None
+
+    def forget(self, before_s: float) -> None:
+        """Keep what may still be told: the newest look before a time, and all later ones."""
+        old = sum(look.at_s <= before_s for look in self.looks)
+        del self.looks[: max(0, old - 1)]
+
+
+class PrometheusSignals:
+    """SignalSource of one target: remembers where each counter stood, and nothing else.
+
+    Args:
+        queries: one for each exporter, perhaps shared with other targets. The first is for the exporter that
+            `received` comes from; its scrapes give the times.
+        wanted: whose signals, and how they are judged.
+        monotonic: seconds of a clock that never jumps.
+    """
+
+    def __init__(
+        self, queries: Sequence[SharedQuery], wanted: Wanted, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._wanted = wanted
         self._monotonic = monotonic
-        self._pods = pods_of_deployment(wanted.deployment)
-        self._ledgers: dict[str, Ledger] = {}
-        self._read_to_s: dict[str, float] = {}
+        self._scopes = [(query, Scope.of(query.exporter, wanted.subject)) for query in queries]
+        self._readings: list[_Reading] = []
 
     def read(self, after_s: float, until_s: float, fleet: Fleet) -> Signals:
         """See `SignalSource`."""
-        primary, *others = self._wanted.exporters
+        if not self._readings:
+            guess_s = self._wanted.scrape_interval_s
+            self._readings = [_Reading(query, scope, Ledger(guess_s, after_s)) for query, scope in self._scopes]
+        primary, *others = self._readings
         looks, problems = self._look(primary, after_s, until_s, fleet)
-        beside: list[tuple[Exporter, Look]] = []
-        for exporter in others:
-            seen, faults = self._look(exporter, until_s, until_s, fleet)
+        for reading in others:
+            seen, faults = self._look(reading, after_s, until_s, fleet)
+            reading.looks += seen
             problems += faults
-            beside += [(exporter, look) for look in seen[-1:]]
-        edges_s = _edges_s(looks[-1]) if looks else ()
-        scrapes = tuple(
-            scrape(look, primary, beside, edges_s, self._wanted.objective_s) for look in looks if look.at_s > after_s
-        )
-        return Signals(scrapes, tuple(problems), edges_s, _idle(self._ledgers[primary.name], fleet))
+        if not looks and others and not fleet.of(Phase.SERVING):
+            # Nobody serves who could count; what a queue's own exporter says is all there is.
+            looks = [Look(look.at_s, {}, {}) for look in others[0].looks]
+        whole = [self._whole(look, others) for look in looks if look.at_s > after_s]
+        for reading in others:
+            reading.forget(looks[-1].at_s if looks else after_s)
+        edges_s = _edges_s(whole[-1]) if whole else ()
+        metrics = [metric for reading in self._readings for metric in reading.scope.exporter.metrics]
+        scrapes = tuple(scrape(look, metrics, edges_s, self._wanted.objective_s) for look in whole)
+        for reading in self._readings:
+            next_s = self._begin_s(reading, scrapes[-1].at_s if scrapes else after_s)
+            reading.query.goes_on(self._wanted.subject, next_s, len(fleet.pods))
+        return Signals(scrapes, tuple(problems), edges_s, self._idle(fleet))
+
+    def _whole(self, look: Look, others: Sequence[_Reading]) -> Look:
+        """A look, with what other exporters said by then; what several say of one gauge is all of it."""
+        beside = [known for reading in others if (known := reading.at(look.at_s, self._wanted.stale_after_s))]
+        if not beside:
+            return look
+        counters, gauges, unseen = dict(look.counters), dict(look.gauges), look.unseen
+        for known in beside:
+            counters |= known.counters
+            unseen |= known.unseen
+            gauges |= {item: gauges.get(item, ()) + values for item, values in known.gauges.items()}
+        return Look(look.at_s, counters, gauges, unseen)
 
     def _look(
-        self, exporter: Exporter, after_s: float, until_s: float, fleet: Fleet
+        self, reading: _Reading, after_s: float, until_s: float, fleet: Fleet
     ) -> tuple[list[Look], list[Problem]]:
         """What an exporter's metrics say since `after_s`, and what they should have said."""
-        ledger = self._ledgers.setdefault(exporter.name, Ledger(self._wanted.scrape_interval_s, after_s))
-        scope = Scope(exporter, self._wanted.namespace, self._pods)
-        born_s = {pod.name: pod.ordered_at_s if pod.loaded_at_s is None else pod.loaded_at_s for pod in fleet.pods}
-        # What came to light later than `stale_after_s` says nothing any more: that far back the past is known.
-        known_s = self._read_to_s.get(exporter.name, -math.inf) - self._wanted.stale_after_s
-        from_s = max(after_s, known_s) - GRACE * ledger.interval_s
+        ledger, scope = reading.ledger, reading.scope
+        if scope.exporter.pod_label is None:
+            fleet, born_s = _NOBODY, {NO_POD: -math.inf}
+        else:
+            born_s = {pod.name: pod.ordered_at_s if pod.loaded_at_s is None else pod.loaded_at_s for pod in fleet.pods}
         looks: list[Look] = []
         problems: list[Problem] = []
         try:
-            for piece_s, answer in self._pieces(exporter, from_s, until_s):
-                believed = believe(answer.series, scope, piece_s, AHEAD_S)
-                looks += ledger.take(believed.samples, born_s, piece_s)
-                problems = [*_warned(exporter, answer), *believed.problems]
-                self._read_to_s[exporter.name] = piece_s
+            for portion in self._portions(reading, self._begin_s(reading, after_s), until_s):
+                believed = believe(portion.series, scope, until_s, AHEAD_S)
+                looks += ledger.take(believed.samples, born_s, portion.as_of_s)
+                problems = [*_warned(scope.exporter, portion.warnings), *believed.problems]
+                reading.read_to_s = portion.as_of_s
         except (Unreachable, InvalidInput) as error:
-            return looks, [_failed(exporter, error)]
+            return looks, [_failed(scope.exporter, error)]
         limit_s = min(self._wanted.stale_after_s, GRACE * ledger.interval_s)
-        required = [metric for metric in exporter.metrics if metric.signal in self._wanted.required]
-        silent = [silence(ledger.newest_s(Item(metric.signal)), fleet, until_s, limit_s, metric) for metric in required]
-        return looks, problems + [problem for problem in silent if problem]
+        required = [metric for metric in scope.exporter.metrics if metric.signal in self._wanted.required]
+        silent = {
+            metric.signal: silence(ledger.newest_s(Item(metric.signal)), fleet, until_s, limit_s, metric)
+            for metric in reversed(required)
+        }
+        return looks, problems + [problem for problem in silent.values() if problem]
 
-    def _pieces(self, exporter: Exporter, from_s: float, until_s: float) -> Iterator[tuple[float, Answer]]:
+    def _begin_s(self, reading: _Reading, after_s: float) -> float:
+        """Where a question begins that is to tell what came after a time.
+
+        What came to light later than `stale_after_s` says nothing any more: that far back the past is known.
+        """
+        known_s = reading.read_to_s - self._wanted.stale_after_s
+        return max(after_s, known_s) - GRACE * reading.ledger.interval_s
+
+    def _portions(self, reading: _Reading, from_s: float, until_s: float) -> Iterator[Portion]:
         """Answers that together reach from one time to the other. The last is of the server's own present."""
-        selector = exporter.selector([self._wanted.namespace], [self._pods])
         began_s = self._monotonic()
         while until_s - from_s > PIECE_S:
+            answer = reading.query.past(self._wanted.subject, from_s, from_s + PIECE_S)
             from_s += PIECE_S
-            yield from_s, self._prometheus.query(f"{selector}[{_milliseconds(PIECE_S)}]", from_s)
+            yield Portion(from_s, from_s - PIECE_S, answer.series, answer.warnings)
             if self._monotonic() - began_s > self._wanted.catch_up_s:
                 return
-        yield until_s, self._prometheus.query(f"{selector}[{_milliseconds(until_s - from_s)}]")
+        yield reading.query.read(self._wanted.subject, from_s, until_s)
+
+    def _idle(self, fleet: Fleet) -> tuple[str, ...]:
+        """Draining pods that two samples since they left the Service show to hold and receive nothing.
+
+        Only where one exporter tells both of each pod.
+        """
+        for reading in self._readings:
+            told = {metric.signal for metric in reading.scope.exporter.metrics}
+            if reading.scope.exporter.pod_label and {"received", "in_flight"} <= told:
+                return _idle(reading.ledger, fleet)
+        return ()
 
 
 def _idle(ledger: Ledger, fleet: Fleet) -> tuple[str, ...]:
@@ -136,21 +208,14 @@ def _idle(ledger: Ledger, fleet: Fleet) -> tuple[str, ...]:
     )
 
 
-def scrape(
-    look: Look,
-    exporter: Exporter,
-    beside: list[tuple[Exporter, Look]],
-    edges_s: tuple[float, ...],
-    objective_s: float | None,
-) -> Scrape:
+def scrape(look: Look, metrics: Iterable[Metric], edges_s: tuple[float, ...], objective_s: float | None) -> Scrape:
     """One look at the whole service in the words of the core."""
     values: dict[str, Any] = {}
-    for source, seen in ((exporter, look), *beside):
-        for metric in source.metrics:
-            value = _value(metric, seen, edges_s)
-            if value is not None:
-                values[metric.signal] = value
-    if objective_s is not None and (late := _late(look, objective_s)) is not None:
+    for metric in metrics:
+        value = _value(metric, look, edges_s)
+        if value is not None:
+            values[metric.signal] = value
+    if objective_s is not None and "late" not in values and (late := _late(look, objective_s)) is not None:
         values["late"] = late
     values |= {item.signal: _UNSEEN for item in look.unseen}
     values.setdefault("received", Missing(Cause.ABSENT, "no running pod exports it"))
@@ -184,14 +249,10 @@ def _late(look: Look, objective_s: float) -> float | None:
     return None if answered is None or in_time is None else max(0.0, answered - in_time)
 
 
-def _warned(exporter: Exporter, answer: Answer) -> list[Problem]:
-    text = "; ".join(answer.warnings)
+def _warned(exporter: Exporter, warnings: Sequence[str]) -> list[Problem]:
+    text = "; ".join(warnings)
     return [Problem(exporter.metrics[0].signal, Missing(Cause.ABSENT, f"a partial answer: {text}"))] if text else []
 
 
 def _failed(exporter: Exporter, error: Exception) -> Problem:
     return Problem(exporter.metrics[0].signal, Missing(Cause.UNREACHABLE, str(error)))
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{math.ceil(seconds * 1000)}ms"

@@ -12,8 +12,8 @@ from autoscaler.cluster.actuator import ClusterActuator
 from autoscaler.cluster.fleet import ClusterFleet
 from autoscaler.loop import Ports, begin, tick
 from autoscaler.model import Tick
-from autoscaler.prometheus.client import Access, Prometheus
-from autoscaler.service.wiring import REQUEST_S, Job, SystemClock, access_of, signals_of
+from autoscaler.service.sources import Sources
+from autoscaler.service.wiring import REQUEST_S, Job, SystemClock
 
 
 @dataclass
@@ -30,23 +30,24 @@ class Kept:
 def run_once(jobs: Iterable[Job], api: client.ApiClient, forbidden: str | None) -> Iterator[Tick]:
     """Run the loop once for each target, one after the other; `forbidden` says why nothing may be written.
 
-    Targets whose policies reach Prometheus in the same way share its connections.
+    Targets that ask Prometheus the same are asked for together.
     """
-    servers: dict[Access, Prometheus] = {}
+    jobs = list(jobs)
+    sources = Sources()
+    sources.settle(jobs)
     for job in jobs:
-        access = access_of(job.policy.spec.signals.prometheus)
-        prometheus = servers.setdefault(access, Prometheus(access))
         kept = Kept()
         where = (api, job.namespace, job.deployment)
         ports = Ports(
             clock=SystemClock(),
-            signals=signals_of(job, prometheus),
+            signals=sources.signals_of(job),
             fleet=ClusterFleet(*where, timeout_s=REQUEST_S),
             actuator=ClusterActuator(*where, forbidden=partial(_why_not, job, forbidden), timeout_s=REQUEST_S),
             journal=kept,
         )
         tick(job.target, ports, begin(job.target, ports.clock.now_s()))
         yield from kept.ticks
+    sources.close()
 
 
 def _why_not(job: Job, forbidden: str | None) -> str | None:

@@ -26,16 +26,16 @@ from autoscaler.journal.log import JsonlJournal
 from autoscaler.loop import Ports
 from autoscaler.policies.policy import Lasting
 from autoscaler.ports import Journal
-from autoscaler.prometheus.client import Prometheus
 from autoscaler.service.board import Board
 from autoscaler.service.continuity import Continuity
 from autoscaler.service.endpoint import Endpoint
 from autoscaler.service.policies import InForce, PolicyFolder
 from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
+from autoscaler.service.sources import Sources, history_of
 from autoscaler.service.targets import Targets
 from autoscaler.service.trainer import BackgroundTrainer, OneThread
-from autoscaler.service.wiring import REQUEST_S, Job, SystemClock, access_of, history_of, signals_of
+from autoscaler.service.wiring import REQUEST_S, Job, SystemClock
 
 WORKERS = 10
 """Ticks that run at a time: they wait for Prometheus and the API server most of the time."""
@@ -100,6 +100,7 @@ class Controller:
         self._manager = manager_of(namespace)
         self._namespaces: dict[str, WatchedNamespace] = {}
         self._fits = OneThread("fit")
+        self._sources = Sources()
         self._policies = policies
         self._ended = threading.Event()
         following = partial(policies.follow, self._take_up, self._ended)
@@ -153,6 +154,7 @@ class Controller:
             watched = WatchedNamespace(self._api, name, manager=self._manager)
             watched.start()
             self._namespaces = self._namespaces | {name: watched}
+        self._sources.settle(in_force.jobs.values())
         self._targets.settle(in_force.jobs)
         self._metrics.policies_refused.set(len(in_force.problems))
         for file, problems in in_force.problems.items():
@@ -208,7 +210,7 @@ class Controller:
         def ports() -> Ports:
             return Ports(
                 clock=SystemClock(),
-                signals=signals_of(job, Prometheus(access_of(job.policy.spec.signals.prometheus))),
+                signals=self._sources.signals_of(job),
                 fleet=WatchedFleet(namespace, job.deployment),
                 actuator=ClusterActuator(*where, forbidden, REQUEST_S, manager=self._manager),
                 journal=self._recorder,

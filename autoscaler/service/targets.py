@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -10,11 +12,34 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from autoscaler.service.runner import Runner
+from autoscaler.service.sources import group_of
 from autoscaler.service.wiring import Job
 
 CLOSE_S = 1.0
 """A tick under way may end before its target is replaced."""
+SPREAD = 0.2
+"""Of their interval: so close to each other tick the targets that share their queries …"""
+SPREAD_S = 1.0
+"""… and at most so many seconds: an answer is meant to be new to the last of them too."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Beat:
+    """When the targets of one group tick: each a little after the group's own moment, which recurs every tick."""
+
+    began: datetime
+    members: int = 0
+    """So many were given a place so far."""
+
+    def next(self, tick_s: float, now: datetime) -> datetime:
+        """The moment of one more member that ticks so often: the one to come first, or the one that has just passed."""
+        place = self.members * _GOLDEN % 1.0  # any number of places lies evenly in the span
+        self.members += 1
+        first = self.began + timedelta(seconds=place * min(SPREAD * tick_s, SPREAD_S))
+        missed = max(0, math.floor((now - first).total_seconds() / tick_s))
+        return first + timedelta(seconds=missed * tick_s)
 
 
 class Targets:
@@ -29,6 +54,7 @@ class Targets:
         self._make = make
         self._scheduler = scheduler
         self._running: dict[str, tuple[Job, Runner]] = {}
+        self._beats: dict[Hashable, Beat] = {}
 
     @property
     def jobs(self) -> Mapping[str, Job]:
@@ -41,21 +67,33 @@ class Targets:
         return tuple(runner for _, runner in self._running.values())
 
     def settle(self, jobs: Mapping[str, Job]) -> None:
-        """Size what is in force now; the first ticks of targets that begin together are spread over their interval."""
+        """Size what is in force now.
+
+        Targets that share their queries tick one soon after the other, groups of them are spread over the interval.
+        """
         running = dict(self._running)
         for name in set(running) - set(jobs):
             self._end(*running.pop(name))
             _log.warning("no longer sized", target=name)
         changed = [name for name, job in jobs.items() if name not in running or running[name][0].policy != job.policy]
-        for index, name in enumerate(changed):
+        self._begin_beats({group_of(jobs[name]): jobs[name].target.policy.tick_s for name in changed}, jobs)
+        for name in changed:
             left = self._end(*running[name]) if name in running else None
             runner = self._make(jobs[name], left)
             running[name] = jobs[name], runner
-            self._schedule(name, runner, index / len(changed))
+            self._schedule(name, runner, self._beats[group_of(jobs[name])])
             policy = jobs[name].policy
             findings = [str(finding) for finding in policy.findings]
             _log.info("policy in force", target=name, file=policy.source, policy=policy.summary, findings=findings)
         self._running = running
+
+    def _begin_beats(self, new: Mapping[Hashable, float], jobs: Mapping[str, Job]) -> None:
+        """Groups that nobody was part of begin now, spread over their interval; those without anybody end."""
+        groups = {group_of(job) for job in jobs.values()}
+        self._beats = {group: beat for group, beat in self._beats.items() if group in groups}
+        begun = [group for group in new if group not in self._beats]
+        for index, group in enumerate(begun):
+            self._beats[group] = Beat(datetime.now(UTC) + timedelta(seconds=new[group] * index / len(begun)))
 
     def close(self, within_s: Callable[[], float]) -> None:
         """Begin no tick any more; each target keeps what outlives this process."""
@@ -63,9 +101,9 @@ class Targets:
         for runner in self.runners:
             runner.close(within_s())
 
-    def _schedule(self, name: str, runner: Runner, phase: float) -> None:
+    def _schedule(self, name: str, runner: Runner, beat: Beat) -> None:
         tick_s = runner.target.policy.tick_s
-        first = datetime.now(UTC) + timedelta(seconds=tick_s * phase)
+        first = beat.next(tick_s, datetime.now(UTC))
         trigger = IntervalTrigger(seconds=tick_s, timezone=UTC)
         self._scheduler.add_job(runner.run, trigger, id=name, replace_existing=True, next_run_time=first)
 

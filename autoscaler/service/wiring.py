@@ -1,30 +1,22 @@
-"""From policy files to targets: what to size, by which rule, and what to read for it."""
+"""From policy files to targets: what to size, and by which rule."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoscaler.loop import Target
-from autoscaler.model import Drain, History, InvalidInput, Mode, Workload
+from autoscaler.model import Drain, InvalidInput, Mode, Workload
 from autoscaler.policies.build import build
-from autoscaler.prometheus.client import Access, Prometheus
-from autoscaler.prometheus.history import Grid, read_history
-from autoscaler.prometheus.metrics import PRESETS
-from autoscaler.prometheus.source import SCRAPE_INTERVAL_S, PrometheusSignals, Wanted
+from autoscaler.prometheus.client import Access
 from autoscaler.spec import LoadedPolicy, LoadedWorkload, load_file
 from autoscaler.spec.signals import Prometheus as PrometheusSpec
 
 REQUEST_S = 3.0
 """Longest time of one request to the API server or to Prometheus."""
-
-HISTORY_REQUEST_S = 15.0
-"""The same for a day of the past, which is read beside the ticks."""
-HISTORY_S = 120.0
-"""Days that were not read by then are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,42 +75,6 @@ def load_job(file: Path, own_namespace: str, workload: Workload | None = None) -
     """
     loaded = load_file(file)
     return None if isinstance(loaded, LoadedWorkload) else _job(loaded, own_namespace, workload)
-
-
-def signals_of(job: Job, prometheus: Prometheus) -> PrometheusSignals:
-    """What a policy file says to read, and where."""
-    spec = job.policy.spec.signals.prometheus
-    wanted = Wanted(
-        namespace=job.namespace,
-        deployment=job.deployment,
-        exporters=(PRESETS[spec.preset],),
-        stale_after_s=spec.stale_after_s,
-        objective_s=job.objective_s,
-        scrape_interval_s=spec.scrape_interval_s or SCRAPE_INTERVAL_S,
-    )
-    return PrometheusSignals(prometheus, wanted)
-
-
-def history_of(job: Job, reach_s: float, until_s: float) -> History | None:
-    """The past of a target's traffic, over a connection of its own; None where Prometheus has none.
-
-    Raises:
-        Unreachable: Prometheus gave no usable answer.
-        InvalidInput: it refused the query.
-    """
-    prometheus = Prometheus(replace(access_of(job.policy.spec.signals.prometheus), timeout_s=HISTORY_REQUEST_S))
-    began_s = time.monotonic()
-    try:
-        return read_history(
-            prometheus.query_range,
-            PRESETS[job.policy.spec.signals.prometheus.preset],
-            job.namespace,
-            job.deployment,
-            grid=Grid.until(until_s, reach_s),
-            ended=lambda: time.monotonic() - began_s > HISTORY_S,
-        )
-    finally:
-        prometheus.close()
 
 
 def access_of(spec: PrometheusSpec) -> Access:

@@ -67,6 +67,11 @@ class PrometheusServer:
         new.write_text(json.dumps(groups))
         new.rename(self.folder / "targets.json")
 
+    def text(self, path: str) -> str:
+        """What it serves at a path."""
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as response:
+            return str(response.read().decode())
+
     def query(self, promql: str) -> list[dict]:
         """The series of an instant query."""
         address = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': promql})}"

@@ -9,7 +9,7 @@ from rig.prometheus import backfill, prometheus_server
 
 from autoscaler.prometheus.client import Access, Prometheus
 from autoscaler.prometheus.history import Grid, read_history
-from autoscaler.prometheus.metrics import SPEECH
+from autoscaler.prometheus.metrics import SPEECH, Subject
 
 pytestmark = pytest.mark.prometheus
 
@@ -64,7 +64,7 @@ def test_three_days_are_read_back_minute_by_minute(backfilled):
         expected[first : first + len(counts)] += counts
     prometheus = Prometheus(Access(backfilled.url))
     grid = Grid.until(END_S, 14 * 86400.0)
-    history = read_history(prometheus.query_range, SPEECH, "voice", "tts", grid=grid, ended=lambda: False)
+    history = read_history(prometheus.query_range, SPEECH, Subject("voice", "tts"), grid=grid, ended=lambda: False)
     assert history.end_s == END_S
     assert len(history.counts) == MINUTES - 1
     minutes = np.arange(1, MINUTES)
@@ -79,4 +79,4 @@ def test_three_days_are_read_back_minute_by_minute(backfilled):
 def test_another_deployment_has_no_past_there(backfilled):
     prometheus = Prometheus(Access(backfilled.url))
     grid = Grid.until(END_S, 86400.0)
-    assert read_history(prometheus.query_range, SPEECH, "voice", "asr", grid=grid, ended=lambda: False) is None
+    assert read_history(prometheus.query_range, SPEECH, Subject("voice", "asr"), grid=grid, ended=lambda: False) is None

@@ -7,7 +7,8 @@ from rig.processes import wait_for
 
 from autoscaler.model import Fleet, Phase, Pod
 from autoscaler.prometheus.client import Access, Prometheus
-from autoscaler.prometheus.metrics import PRESETS
+from autoscaler.prometheus.metrics import PRESETS, Subject
+from autoscaler.prometheus.sharing import SharedQuery
 from autoscaler.prometheus.source import PrometheusSignals, Wanted
 
 pytestmark = [
@@ -50,9 +51,8 @@ def test_rate_and_service_time_of_another_server(preset, prometheus, pods):
     counter = next(metric.name for metric in PRESETS[preset].metrics if metric.signal == "received")
     seen = f'count_over_time({{__name__="{counter}",namespace="{preset}"}}[1m]) >= 6'
     wait_for("some scrapes", lambda: prometheus.query(seen))
-    signals = PrometheusSignals(
-        Prometheus(Access(prometheus.url)), Wanted(preset, "tts", (PRESETS[preset],), scrape_interval_s=0.5)
-    )
+    query = SharedQuery(Prometheus(Access(prometheus.url)), PRESETS[preset])
+    signals = PrometheusSignals([query], Wanted(Subject(preset, "tts"), scrape_interval_s=0.5))
     now_s = time.time()
     read = signals.read(now_s - 10.0, now_s, Fleet(1, (Pod(POD, Phase.SERVING, began_s - 60, began_s - 50),)))
     assert read.problems == ()

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from autoscaler.prometheus.metrics import SPEECH, Kind
+from autoscaler.prometheus.metrics import SPEECH, Kind, Subject
 
 NAMESPACE, POD = "speech-contract", "sleeper-7d9c5b4f6-x2x4z"
 IN_TIME_S = 60
@@ -25,7 +25,7 @@ def total(series: list[dict]) -> float:
 
 
 def wait_scraped(prometheus, condition) -> dict[str, list[dict]]:
-    selector = SPEECH.selector([NAMESPACE], ["sleeper-.*"])
+    selector = SPEECH.selector([Subject(NAMESPACE, "sleeper")])
     until_s = time.monotonic() + IN_TIME_S
     while True:
         found = by_name(prometheus.query(selector))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from autoscaler.model import InvalidInput, Unreachable
 from autoscaler.prometheus.client import Answer, Series
 from autoscaler.prometheus.history import CHUNK_POINTS, STEP_S, Grid, binned, read_history
-from autoscaler.prometheus.metrics import SPEECH
+from autoscaler.prometheus.metrics import SPEECH, Subject
 
 NOW_S = 1_000_000.0
 
@@ -89,11 +89,12 @@ def pod(name, per_minute, minutes, **labels):
     """A counter that grew evenly for some minutes until now."""
     end_s = NOW_S // STEP_S * STEP_S
     points = tuple((end_s - (minutes - k) * STEP_S, float(per_minute * k)) for k in range(minutes + 1))
-    return Series({"pod": name, "namespace": "voice", "job": "a"} | labels, points)
+    labels = {"__name__": "speech_requests_received_total", "pod": name, "namespace": "voice", "job": "a"} | labels
+    return Series(labels, points)
 
 
 def asked(store, days=3, ended=lambda: False):
-    return read_history(store, SPEECH, "voice", "tts", grid=Grid.until(NOW_S, days * 86400.0), ended=ended)
+    return read_history(store, SPEECH, Subject("voice", "tts"), grid=Grid.until(NOW_S, days * 86400.0), ended=ended)
 
 
 def test_a_range_is_asked_day_by_day_the_newest_first_without_gap_or_repetition():

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from autoscaler.model import Cause, Fleet, Phase, Pod
 from autoscaler.prometheus.client import Series
 from autoscaler.prometheus.ledger import Item
-from autoscaler.prometheus.metrics import DCGM, SPEECH, Kind, Metric, pods_of_deployment
+from autoscaler.prometheus.metrics import DCGM, SPEECH, Kind, Metric, Subject, pods_of_deployment
 from autoscaler.prometheus.quality import Scope, believe, silence
 
 POD_A, POD_B = "tts-7d9f8c6b5-x2x4z", "tts-7d9f8c6b5-bbbbb"
-SCOPE = Scope(SPEECH, "voice", pods_of_deployment("tts"))
+SCOPE = Scope.of(SPEECH, Subject("voice", "tts"))
 RECEIVED = Metric("received", "speech_requests_received_total", Kind.COUNTER)
 
 
@@ -74,7 +74,7 @@ def test_samples_are_sorted_by_what_they_feed():
 
 def test_values_are_brought_to_the_unit_of_the_signal():
     labels = {"__name__": "DCGM_FI_DEV_GPU_UTIL", "exported_pod": POD_A, "exported_namespace": "voice", "pod": "dcgm"}
-    [samples] = believed(Series(labels, ((1, 50.0),)), scope=Scope(DCGM, "voice", pods_of_deployment("tts"))).samples
+    [samples] = believed(Series(labels, ((1, 50.0),)), scope=Scope.of(DCGM, Subject("voice", "tts"))).samples
     assert (samples.item, samples.points) == (Item("gpu_use_ratio"), ((1, 0.5),))
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from autoscaler.model import Cause, Fleet, Histogram, InvalidInput, Missing, Phase, Pod, Problem, Unreachable
 from autoscaler.prometheus.client import Answer, Series
-from autoscaler.prometheus.metrics import DCGM, SPEECH
+from autoscaler.prometheus.metrics import DCGM, SPEECH, Subject
+from autoscaler.prometheus.sharing import SharedQuery
 from autoscaler.prometheus.source import PrometheusSignals, Wanted
 
 POD = "tts-7d9f8c6b5-x2x4z"
@@ -51,9 +52,10 @@ def received(until_s, rate_rps=2.0):
     return series("speech_requests_received_total", every_5_s(until_s, lambda t: rate_rps * t))
 
 
-def source(played, **wanted):
-    wanted = {"exporters": (SPEECH,), "scrape_interval_s": 5.0} | wanted
-    return PrometheusSignals(played, Wanted("voice", "tts", **wanted), monotonic=lambda: 0.0)
+def source(played, *others, monotonic=lambda: 0.0, **wanted):
+    queries = [SharedQuery(played, exporter) for exporter in (SPEECH, *others)]
+    wanted = Wanted(Subject("voice", "tts"), **{"scrape_interval_s": 5.0} | wanted)
+    return PrometheusSignals(queries, wanted, monotonic=monotonic)
 
 
 def test_the_first_read_looks_back_so_that_a_window_is_there_at_once():
@@ -116,7 +118,7 @@ def test_gpu_use_comes_from_its_own_exporter():
         {"__name__": "DCGM_FI_DEV_GPU_UTIL", "exported_pod": POD, "exported_namespace": "voice"}, ((50.0, 40.0),)
     )
     played = Played([received(60), gpu], now_s=61.0)
-    signals = source(played, exporters=(SPEECH, DCGM)).read(1.0, 61.0, FLEET)
+    signals = source(played, DCGM).read(1.0, 61.0, FLEET)
     assert signals.scrapes[-1].gpu_use_ratio == pytest.approx(0.4)
     assert len(played.asked) == 2
 
@@ -181,9 +183,7 @@ def test_a_long_past_is_read_in_pieces_without_a_gap():
 def test_catching_up_ends_in_time_and_goes_on_with_the_next_read():
     played = Played([received(3600)], now_s=3601.0)
     times_s = iter(range(0, 1000, 6))
-    reader = PrometheusSignals(
-        played, Wanted("voice", "tts", (SPEECH,), scrape_interval_s=5.0), monotonic=lambda: float(next(times_s))
-    )
+    reader = source(played, monotonic=lambda: float(next(times_s)))
     seen, after_s = [], 1.0
     for _ in range(5):
         signals = reader.read(after_s, 3601.0, FLEET)

@@ -1,0 +1,150 @@
+"""What is read for which target: exporters by policy, and one shared query for all who ask the same."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
+
+from autoscaler.loop import Target
+from autoscaler.model import Drain, History
+from autoscaler.policies.fixed import FixedPolicy
+from autoscaler.policies.hpa import HpaPolicy
+from autoscaler.policies.keda import KedaPolicy
+from autoscaler.policies.windows import Signal
+from autoscaler.prometheus.client import Access, Prometheus
+from autoscaler.prometheus.history import Grid, read_history
+from autoscaler.prometheus.metrics import DCGM, PRESETS, Exporter, Subject
+from autoscaler.prometheus.sharing import SharedQuery
+from autoscaler.prometheus.source import SCRAPE_INTERVAL_S, PrometheusSignals, Wanted
+from autoscaler.service.wiring import Job, access_of
+
+_FIELDS: Mapping[Signal, str] = {
+    Signal.RATE: "received",
+    Signal.COMPLETED_RATE: "completed",
+    Signal.BUSY: "service_s",
+    Signal.CONCURRENCY: "concurrency_s",
+    Signal.QUEUE: "queued",
+    Signal.IN_FLIGHT: "in_flight",
+    Signal.SLOTS: "busy",
+    Signal.GPU: "gpu_use_ratio",
+    Signal.LATENCY_P99: "latency",
+}
+"""The field of a scrape that a signal is read from."""
+HISTORY_REQUEST_S = 15.0
+"""Longest time of a request for a day of the past, which is read beside the ticks."""
+HISTORY_S = 120.0
+"""Days that were not read by then are left out."""
+Question = tuple[Access, Exporter]
+"""Who is asked, and for what."""
+
+
+def asked_of(target: Target) -> frozenset[str] | None:
+    """The fields of a scrape that a target's policy reads; None for all there are.
+
+    A thousand targets under an HPA's rule need two series of each pod, not forty.
+    """
+    match target.policy:
+        case HpaPolicy() | KedaPolicy():
+            read = {_FIELDS[windowed.signal] for windowed in target.policy.readings.values()}
+        case FixedPolicy():
+            read = set()
+        case _:
+            return None
+    emptied = {"in_flight"} if target.drain is Drain.LABEL else set()
+    return frozenset({"received"} | read | emptied)
+
+
+def exporters_of(job: Job) -> tuple[Exporter, ...]:
+    """What a policy file says to read, that of the arrivals first."""
+    asked = asked_of(job.target)
+    whole = (PRESETS[job.policy.spec.signals.prometheus.preset], DCGM)
+    return tuple(part for each in whole if (part := only(each, asked)).metrics)
+
+
+def group_of(job: Job) -> Hashable:
+    """Equal for targets that are asked for together."""
+    return tuple(_questions(job))
+
+
+def only(exporter: Exporter, signals: frozenset[str] | None) -> Exporter:
+    """Of an exporter's metrics those that feed some signals; all for None."""
+    if signals is None:
+        return exporter
+    return replace(exporter, metrics=tuple(metric for metric in exporter.metrics if metric.signal in signals))
+
+
+def subject_of(job: Job) -> Subject:
+    """Whose series are meant."""
+    return Subject(job.namespace, job.deployment)
+
+
+def history_of(job: Job, reach_s: float, until_s: float) -> History | None:
+    """The past of a target's traffic, over a connection of its own; None where Prometheus has none.
+
+    Raises:
+        Unreachable: Prometheus gave no usable answer.
+        InvalidInput: it refused the query.
+    """
+    prometheus = Prometheus(replace(access_of(job.policy.spec.signals.prometheus), timeout_s=HISTORY_REQUEST_S))
+    began_s = time.monotonic()
+    try:
+        return read_history(
+            prometheus.query_range,
+            exporters_of(job)[0],
+            subject_of(job),
+            grid=Grid.until(until_s, reach_s),
+            ended=lambda: time.monotonic() - began_s > HISTORY_S,
+        )
+    finally:
+        prometheus.close()
+
+
+class Sources:
+    """The signals of all targets of one process.
+
+    Args:
+        connect: a connection to a Prometheus, for one question alone.
+    """
+
+    def __init__(self, connect: Callable[[Access], Prometheus] = Prometheus) -> None:
+        self._connect = connect
+        self._queries: dict[Question, SharedQuery] = {}
+
+    def settle(self, jobs: Iterable[Job]) -> None:
+        """Ask for these targets from now on."""
+        asking: dict[Question, set[Subject]] = defaultdict(set)
+        for job in jobs:
+            for question in _questions(job):
+                asking[question].add(subject_of(job))
+        for question in set(self._queries) - set(asking):
+            self._queries.pop(question).close()
+        for question, subjects in asking.items():
+            self._query(question).serve(subjects)
+
+    def signals_of(self, job: Job) -> PrometheusSignals:
+        """What a policy file says to read, and where."""
+        spec = job.policy.spec.signals.prometheus
+        wanted = Wanted(
+            subject=subject_of(job),
+            stale_after_s=spec.stale_after_s,
+            objective_s=job.objective_s,
+            scrape_interval_s=spec.scrape_interval_s or SCRAPE_INTERVAL_S,
+        )
+        return PrometheusSignals([self._query(question) for question in _questions(job)], wanted)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.settle([])
+
+    def _query(self, question: Question) -> SharedQuery:
+        if question not in self._queries:
+            access, exporter = question
+            self._queries[question] = SharedQuery(self._connect(access), exporter)
+        return self._queries[question]
+
+
+def _questions(job: Job) -> list[Question]:
+    access = access_of(job.policy.spec.signals.prometheus)
+    return [(access, exporter) for exporter in exporters_of(job)]
