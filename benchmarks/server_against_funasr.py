@@ -1,63 +1,124 @@
-"""Our server against funasr's own on the same model and clips, one after the other, closed loop.
+"""Our server against funasr's own on the same model and clips, in turn, closed loop.
 
-    python benchmarks/server_against_funasr.py [--requests 400] [--clips DIR]
+    python benchmarks/server_against_funasr.py [--rounds 5] [--requests 200] [--clips DIR]
 
-Prints ratios: throughput ours / theirs, P99 ours / theirs, and how long health took to answer under load.
+Both servers run all the time; rounds of load alternate between them. Prints ratios within each round: throughput and
+P99 ours / theirs, and how long health took to answer under load beside what an idle server on the same machine took.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
+import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from server_load import HEADER, Measured, closed_loop, quantile, server, upload
+from server_load import Measured, closed_loop, free_port, idle_server, probing, quantile, server, upload
 
 MODEL = Path(__file__).parents[1] / "tests" / "models" / "sensevoice-digits"
 PATH = "/v1/audio/transcriptions"
+CLIENTS = (8, 64)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@dataclass
+class Target:
+    """One server under test."""
+
+    name: str
+    command: list[str]
+    port: int
+    ready: str
+    health: str
+    model: str
+
+    def requests(self, clips: Sequence[Path]) -> list[bytes]:
+        return [upload(self.port, PATH, clip.name, clip.read_bytes(), {"model": self.model}) for clip in clips]
 
 
-def measure(
-    command: list[str], port: int, health: str, model: str, clips: list[Path], total: int
-) -> dict[int, Measured]:
-    requests = [upload(port, PATH, clip.name, clip.read_bytes(), {"model": model}) for clip in clips]
-    with tempfile.TemporaryDirectory() as folder, server(command, port, health, Path(folder) / "log") as ready_s:
-        print(f"{Path(command[0]).name}: ready after {ready_s:.1f} s")
-        asyncio.run(closed_loop(port, requests, 4, 40))
-        probe = "/healthz" if health == "/readyz" else health
-        return {clients: asyncio.run(closed_loop(port, requests, clients, total, probe)) for clients in (1, 8, 64)}
+@dataclass
+class Round:
+    """One server under one load."""
+
+    load: Measured
+    health_s: list[float]
+    idle_s: list[float]
+
+    def row(self, name: str) -> str:
+        cells = [
+            self.load.rate_rps,
+            *(1e3 * quantile(self.load.latencies_s, share) for share in (0.5, 0.99)),
+            *(1e3 * quantile(seconds, share) for seconds in (self.health_s, self.idle_s) for share in (0.5, 0.99)),
+            self.load.failures,
+        ]
+        return f"{name:<18}" + "".join(f"{cell:12.1f}" for cell in cells)
+
+
+HEADER = " " * 18 + "".join(
+    f"{title:>12}"
+    for title in ("req/s", "p50 ms", "p99 ms", "health p50", "health p99", "idle p50", "idle p99", "failed")
+)
+
+
+def targets() -> tuple[Target, Target]:
+    binaries, theirs, ours = Path(sys.executable).parent, free_port(), free_port()
+    funasr = [str(binaries / "funasr-server"), "--host", "127.0.0.1", "--port", str(theirs), "--device", "cpu"]
+    own = [str(binaries / "inference-server"), "serve", "--engine", "sensevoice", "--port", str(ours)]
+    return (
+        Target("funasr", [*funasr, "--model-path", str(MODEL)], theirs, "/health", "/health", "custom"),
+        Target("ours", [*own, "-o", f"model={MODEL}"], ours, "/readyz", "/healthz", ""),
+    )
+
+
+def load(target: Target, clips: Sequence[Path], clients: int, total: int, idle: str) -> Round:
+    with probing(f"http://127.0.0.1:{target.port}{target.health}", idle) as (health_s, idle_s):
+        measured = asyncio.run(closed_loop(target.port, target.requests(clips), clients, total))
+    return Round(measured, health_s, idle_s)
+
+
+def spread(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--requests", type=int, default=400)
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--requests", type=int, default=200)
     arguments.add_argument("--clips", type=Path, default=MODEL / "clips")
     options = arguments.parse_args()
     clips = sorted(options.clips.glob("*.wav"))
-    binaries = Path(sys.executable).parent
-    port = free_port()
-    theirs_command = [str(binaries / "funasr-server"), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
-    theirs = measure([*theirs_command, "--model-path", str(MODEL)], port, "/health", "custom", clips, options.requests)
-    port = free_port()
-    ours_command = [str(binaries / "inference-server"), "serve", "--engine", "sensevoice", "--port", str(port)]
-    ours = measure([*ours_command, "-o", f"model={MODEL}"], port, "/readyz", "", clips, options.requests)
-    print(HEADER)
-    for clients, mine in ours.items():
-        other = theirs[clients]
-        print(other.row(f"funasr, {clients} clients"))
-        print(mine.row(f"ours, {clients} clients"))
-        throughput = mine.rate_rps / other.rate_rps
-        p99 = quantile(mine.latencies_s, 0.99) / quantile(other.latencies_s, 0.99)
-        print(f"  throughput x {throughput:.2f}, P99 x {p99:.2f}")
+    both = targets()
+    rounds: dict[tuple[str, int], list[Round]] = {(each.name, clients): [] for each in both for clients in CLIENTS}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        idle = stack.enter_context(idle_server())
+        for each in both:
+            log = folder / each.name
+            ready_s = stack.enter_context(server(each.command, each.port, each.ready, log))
+            print(f"{each.name}: ready after {ready_s:.1f} s")
+            asyncio.run(closed_loop(each.port, each.requests(clips), 4, 40))
+        print(HEADER)
+        for _ in range(options.rounds):
+            for clients in CLIENTS:
+                for each in both:
+                    done = load(each, clips, clients, options.requests, idle)
+                    rounds[each.name, clients].append(done)
+                    print(done.row(f"{each.name}, {clients} clients"), flush=True)
+    for clients in CLIENTS:
+        pairs = list(zip(rounds["ours", clients], rounds["funasr", clients], strict=True))
+        throughput = [mine.load.rate_rps / other.load.rate_rps for mine, other in pairs]
+        p99 = [quantile(mine.load.latencies_s, 0.99) / quantile(other.load.latencies_s, 0.99) for mine, other in pairs]
+        health = {name: [s for each in rounds[name, clients] for s in each.health_s] for name in ("ours", "funasr")}
+        quiet = [s for mine, _ in pairs for s in mine.idle_s]
+        print(f"{clients} clients: throughput x {spread(throughput)}, P99 x {spread(p99)}; health P99 over all rounds:")
+        print(
+            f"  ours {1e3 * quantile(health['ours'], 0.99):.1f} ms, an idle server beside it "
+            f"{1e3 * quantile(quiet, 0.99):.1f} ms, funasr's {1e3 * quantile(health['funasr'], 0.99):.1f} ms"
+        )
 
 
 if __name__ == "__main__":

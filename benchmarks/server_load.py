@@ -1,18 +1,24 @@
-"""A closed-loop HTTP client, light enough to share a machine with the server it measures; the benchmarks use it."""
+"""A closed-loop HTTP client, light enough to share a machine with the server it measures; the benchmarks use it.
+
+Health is asked by a process of its own: a client that is busy sending sound would see its own delays.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import http.client
+import multiprocessing
 import os
 import signal
-import statistics
+import socket
 import subprocess
 import time
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 _BOUNDARY = "benchmark-boundary"
@@ -23,23 +29,12 @@ class Measured:
     """Latencies of one run."""
 
     latencies_s: list[float] = field(default_factory=list)
-    probes_s: list[float] = field(default_factory=list)
     failures: int = 0
     wall_s: float = 0.0
 
     @property
     def rate_rps(self) -> float:
         return len(self.latencies_s) / self.wall_s
-
-    def row(self, name: str) -> str:
-        return (
-            f"{name:<22} {self.rate_rps:8.1f} {1e3 * quantile(self.latencies_s, 0.5):8.0f} "
-            f"{1e3 * quantile(self.latencies_s, 0.99):8.0f} {1e3 * statistics.median(self.probes_s):10.1f} "
-            f"{1e3 * quantile(self.probes_s, 0.99):10.1f} {self.failures:8d}"
-        )
-
-
-HEADER = f"{'':<22} {'req/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'health p50':>10} {'health p99':>10} {'failed':>8}"
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -61,13 +56,10 @@ def upload(port: int, path: str, name: str, data: bytes, fields: dict[str, str])
     return start.encode() + body
 
 
-async def closed_loop(
-    port: int, requests: Sequence[bytes], clients: int, total: int, health: str | None = "/healthz"
-) -> Measured:
-    """`clients` connections, each sending its next request when the last is answered; health is asked beside them."""
+async def closed_loop(port: int, requests: Sequence[bytes], clients: int, total: int) -> Measured:
+    """`clients` connections, each sending its next request when the last is answered."""
     measured = Measured()
     numbers = iter(range(total))
-    done = asyncio.Event()
 
     async def client() -> None:
         connection = _Connection(port)
@@ -78,24 +70,87 @@ async def closed_loop(
             measured.failures += status != 200
         connection.close()
 
-    async def prober() -> None:
-        connection = _Connection(port)
-        ask = f"GET {health} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
-        while not done.is_set():
-            begun_s = time.perf_counter()
-            await connection.ask(ask)
-            measured.probes_s.append(time.perf_counter() - begun_s)
-            await asyncio.sleep(0.02)
-        connection.close()
-
-    probing = asyncio.create_task(prober()) if health else None
     begun_s = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
     measured.wall_s = time.perf_counter() - begun_s
-    done.set()
-    if probing:
-        await probing
     return measured
+
+
+@contextlib.contextmanager
+def probing(*urls: str) -> Iterator[list[list[float]]]:
+    """Ask the given URLs in turn, every 20 ms, from another process, as a kubelet does, until the block ends.
+
+    Yields:
+        one list for each URL, filled with the seconds to each answer when the block has ended.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    stop, (receive, send) = spawn.Event(), spawn.Pipe(duplex=False)
+    prober = spawn.Process(target=_probe, args=(urls, stop, send), daemon=True)
+    prober.start()
+    answers: list[list[float]] = [[] for _ in urls]
+    if not receive.poll(30):
+        raise RuntimeError("the prober did not start")
+    receive.recv()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        if receive.poll(60):
+            for mine, found in zip(answers, receive.recv(), strict=True):
+                mine.extend(found)
+        prober.join(10)
+
+
+def _probe(urls: Sequence[str], stop: Event, send: Connection) -> None:
+    parts = [urllib.parse.urlsplit(url) for url in urls]
+    connections = [http.client.HTTPConnection(part.hostname or "", part.port, timeout=30) for part in parts]
+    answers: list[list[float]] = [[] for _ in urls]
+    send.send("begun")
+    while not stop.wait(0.02):
+        for part, connection, seconds in zip(parts, connections, answers, strict=True):
+            begun_s = time.perf_counter()
+            connection.request("GET", part.path)
+            connection.getresponse().read()
+            seconds.append(time.perf_counter() - begun_s)
+    send.send(answers)
+
+
+@contextlib.contextmanager
+def idle_server() -> Iterator[str]:
+    """An asyncio server in a process of its own that has nothing to do; yields its address.
+
+    What it needs to answer while another server is loaded is what the machine adds to everybody's answers.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    receive, send = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_serve_idle, args=(send,), daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{receive.recv()}/"
+    finally:
+        process.terminate()
+        process.join(10)
+
+
+def _serve_idle(send: Connection) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def serve() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        send.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class _Connection:

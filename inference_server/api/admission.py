@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from inference_server.api.errors import refuse
+from inference_server.api.turns import Turns
 from inference_server.errors import Refusal, abandoned, bad_request, deadline_passed, not_ready
 from inference_server.serving.scheduler import Place
 from inference_server.serving.service import AnyService
@@ -31,6 +32,7 @@ class Admission:
         self._app = app
         self._service = service
         self._endpoints = endpoints
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -47,6 +49,7 @@ class Admission:
             return
         with place:
             scope.setdefault("state", {})[PLACE] = place
+            await self._turns.take()
             await self._app(scope, bounded, send)
 
 

@@ -7,6 +7,7 @@ of silence in a few kilobytes of FLAC costs more than the limit does.
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -71,10 +72,9 @@ def decode(file: BinaryIO, rate_hz: int, limits: AudioLimits) -> Samples:
         raise _bad("the sound file is damaged") from error
     if mono.size < limits.min_s * file_rate_hz:
         raise _bad(f"the clip must last at least {limits.min_s:g} s; it lasts {mono.size / file_rate_hz:.4f} s")
-    _check_samples(mono)
     if file_rate_hz != rate_hz:
         mono = soxr.resample(mono, file_rate_hz, rate_hz)
-    return np.clip(mono, -1.0, 1.0)
+    return np.clip(mono, -1.0, 1.0, out=mono)
 
 
 class _Forgiving:
@@ -126,20 +126,24 @@ def _check_header(sound: soundfile.SoundFile, limits: AudioLimits) -> None:
 
 def _read_mono(sound: soundfile.SoundFile, limits: AudioLimits) -> Samples:
     longest = int(limits.max_s * sound.samplerate)
+    buffer = np.empty((sound.samplerate, sound.channels), np.float32)
     blocks: list[Samples] = []
     read = 0
     while True:
-        block = sound.read(sound.samplerate, dtype="float32", always_2d=True)
+        block = sound.read(out=buffer)
         if not len(block):
             return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
         read += len(block)
         if read > longest:
             raise _too_long(limits)
-        blocks.append(block.mean(axis=1, dtype=np.float32))
+        mono = block[:, 0].copy() if sound.channels == 1 else block.mean(axis=1, dtype=np.float32)
+        _check_samples(mono)
+        blocks.append(mono)
 
 
 def _check_samples(mono: Samples) -> None:
-    if not np.isfinite(mono).all():
+    lowest, highest = float(mono.min()), float(mono.max())  # NaN where any sample is
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise _bad("the samples hold NaN or infinity")
-    if np.abs(mono).max() > _LOUDEST:
+    if max(-lowest, highest) > _LOUDEST:
         raise _bad("float samples must lie in -1..1")

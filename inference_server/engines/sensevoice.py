@@ -33,7 +33,9 @@ _COMPONENTS = (
     "funasr.frontends.wav_frontend",
     "funasr.tokenizer.sentencepiece_tokenizer",
     "funasr.models.specaug.specaug",
+    "inference_server.engines.sensevoice_frontend",
 )
+_FRONTEND = "TensorFrontend"
 _SEGMENT_S = 15.0
 _MARGIN_S = 0.2
 _CPU_BATCHES = BatchLimits(max_pieces=8, max_padded_cost=12.0, edges=(0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6))
@@ -108,6 +110,7 @@ class SenseVoice:
                 hub=self._settings.hub or "ms",
                 device=self.device,
                 ncpu=self._settings.threads,  # (2)
+                frontend=_FRONTEND,
                 frontend_conf={"dither": 0.0},  # (1)
                 disable_update=True,  # (11)
                 disable_pbar=True,
