@@ -16,7 +16,7 @@ import typer
 from autoscaler import __version__
 from autoscaler.cli import exits
 from autoscaler.cli.extras import needs
-from autoscaler.cli.output import STDOUT, console, prepare, write
+from autoscaler.cli.output import STDOUT, console, prepare, prepare_folder, warn_of, write
 from autoscaler.model import InvalidInput, Routing
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def compare(
         from simulations.workers import Workers
 
     prepare(json, report, markdown)
+    prepare_folder(out)
     comparison = Comparison(
         policies=tuple(find_policy(name) for name in split(policies)),
         traces=tuple(find(name) for word in split_traces(traces) for name in expand(word)),
@@ -73,6 +74,8 @@ def compare(
         routings=tuple(_routing(text) for text in split(routing)),
         with_reference=reference,
     )
+    for trace in comparison.traces:
+        warn_of(trace)
     for policy in comparison.policies:
         for finding in policy.findings:
             typer.echo(str(finding), err=True)

@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from autoscaler.files import atomic
 from autoscaler.model import InvalidInput
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from simulations.traffic.trace import Trace
 
 STDOUT = Path("-")
 WIDE = 200
@@ -60,6 +64,29 @@ def prepare(*paths: Path | None) -> None:
     problems += [f"{path}: named for two outputs" for path, number in Counter(wanted).items() if number > 1]
     if problems:
         raise InvalidInput(*problems)
+
+
+def prepare_folder(path: Path) -> None:
+    """Make a folder for outputs, before the work that fills it.
+
+    Raises:
+        InvalidInput: it cannot be made, or not be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"{path}: is no folder for results: {error.strerror or error}") from error
+    if not os.access(path, os.W_OK):
+        raise InvalidInput(f"{path}: is no folder for results: no right to write to it")
+
+
+def warn_of(trace: Trace) -> None:
+    """Say what of recorded traffic was not read as it stands."""
+    for label in ("malformed", "absent_bins", "missing_samples"):
+        if label in trace.labels:
+            typer.echo(f"{trace.name}: {label.replace('_', ' ')}: {trace.labels[label]}", err=True)
+    for line in filter(None, trace.labels.get("malformed_first", "").split("; ")):
+        typer.echo(f"  {line}", err=True)
 
 
 def _problem(path: Path) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoscaler.cli.extras import needs
-from autoscaler.cli.output import STDOUT, busy, console, prepare, write
+from autoscaler.cli.output import STDOUT, busy, console, prepare, warn_of, write
 from autoscaler.model import InvalidInput, Routing
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def replay(
     named = find_workload(workload) if workload else None
     served = routed(loaded.serving(named), routing)
     traffic = find(trace)
+    warn_of(traffic)
     for finding in loaded.findings:
         typer.echo(str(finding), err=True)
     if not engine_is_compiled():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from autoscaler.cli.extras import needs
+from autoscaler.cli.output import warn_of
 from autoscaler.model import InvalidInput
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def convert(
 
     trace = _trace(inputs, format_, _options(bin_, function, values, disorder, max_malformed))
     write(trace, out, clock=clock)
-    _warn(trace)
+    warn_of(trace)
     typer.echo(f"{out}: {trace.counts.sum():.0f} requests in {len(trace.counts)} bins of {trace.bin_s:g} s", err=True)
     if trace.start_s and not clock and out.suffix != ".parquet":
         began = datetime.fromtimestamp(trace.start_s, UTC).isoformat(" ").removesuffix("+00:00")
@@ -109,7 +110,7 @@ def show(
     trace = _trace(inputs, format_, _options(bin_, function, values, disorder, max_malformed))
     known = facts(trace, _seconds("--service-time", service_time))
     hashes = sha256s(trace, inputs)
-    _warn(trace)
+    warn_of(trace)
     if as_json:
         content = asdict(known) | {"character": character(known), "labels": dict(trace.labels), "sha256": hashes}
         typer.echo(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
@@ -189,7 +190,7 @@ def record(
         server.close()
     typer.echo(f"{out}: {recording.finish()} samples", err=True)
     trace = read(out)
-    _warn(trace)
+    warn_of(trace)
     typer.echo(f"{trace.counts.sum():.0f} requests in {len(trace.counts)} bins of {trace.bin_s:g} s", err=True)
 
 
@@ -232,15 +233,6 @@ def _options(
         function=function,
         values=values,
     )
-
-
-def _warn(trace: Trace) -> None:
-    """Say what was not read as it stands."""
-    for label in ("malformed", "absent_bins", "missing_samples"):
-        if label in trace.labels:
-            typer.echo(f"{trace.name}: {label.replace('_', ' ')}: {trace.labels[label]}", err=True)
-    for line in filter(None, trace.labels.get("malformed_first", "").split("; ")):
-        typer.echo(f"  {line}", err=True)
 
 
 def _parsed(option: str, text: str, parse: Callable[[str], float]) -> float:

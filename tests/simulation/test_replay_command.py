@@ -99,6 +99,18 @@ def test_what_cannot_be_is_said_before_the_work(arguments, problem):
     assert problem in str(result.exception)
 
 
+@pytest.mark.parametrize("command", ["replay", "compare"])
+def test_lines_that_were_passed_over_are_said(tmp_path, command):
+    trace = tmp_path / "odd.csv"
+    rows = [f"{60 * i},120\n" for i in range(40)]
+    trace.write_text("timestamp_s,count\n" + "".join(rows[:-1]) + "2340,many\n" + rows[-1])
+    named = {"replay": ("--policy", "fixed", "--trace"), "compare": ("--policies", "fixed", "--traces")}[command]
+    kept = () if command == "replay" else ("--out", tmp_path / "out", "--jobs", 1)
+    result = run(command, *named, trace, "--no-reference", *kept)
+    assert "odd: malformed: 1" in result.stderr, result.output
+    assert "many" in result.stderr
+
+
 def compare(folder, *arguments: object):
     given = ("--policies", "hpa,fixed", "--traces", "burst,step:from=2,to=8,for=8m", "--jobs", 1, "--no-reference")
     return run("compare", *given, "--out", folder / "out", *arguments)
@@ -135,6 +147,7 @@ def test_what_is_there_is_not_replayed_again(tmp_path):
         pytest.param(("--routing", "fastest"), "shared-queue, least-outstanding", id="routing"),
         pytest.param(("--policies", "hpa,hpa"), "named 2 times", id="a policy twice"),
         pytest.param(("--traces", ","), "nothing is named", id="no trace"),
+        pytest.param(("--out", "pyproject.toml"), "pyproject.toml: is no folder for results", id="a file as folder"),
     ],
 )
 def test_what_cannot_be_compared_is_said(tmp_path, arguments, problem):
