@@ -176,6 +176,30 @@ DCGM = Exporter(
 )
 """NVIDIA's exporter behind a scrape that keeps its own labels apart, which is the default."""
 
+RABBITMQ = Exporter(
+    "rabbitmq",
+    (
+        Metric("queued", "rabbitmq_queue_messages_ready", Kind.SUM),
+        Metric("queued", "rabbitmq_detailed_queue_messages_ready", Kind.SUM),
+    ),
+    told_by=(("vhost", "vhost"), ("queue", "queue")),
+)
+"""RabbitMQ's plugin `rabbitmq_prometheus` (its documentation, "Prometheus"): the first is told queue by queue under
+`/metrics/per-object`, the second under `/metrics/detailed`. Ready: not yet given to any consumer."""
+
+KAFKA = Exporter(
+    "kafka",
+    (Metric("queued", "kafka_consumergroup_lag", Kind.SUM),),
+    told_by=(("consumergroup", "group"), ("topic", "topic")),
+)
+"""kafka_exporter (danielqsj/kafka_exporter, README, "Consumer Groups"): one series for each partition."""
+
+KINDS: Mapping[str, Kind] = {
+    **{metric.signal: metric.kind for metric in (*SPEECH.metrics, *DCGM.metrics)},
+    "late": Kind.COUNTER,
+}
+"""What every signal of a scrape is."""
+
 
 def pods_of_deployment(name: str) -> str:
     """The pattern of the names that pods of a Deployment have, and pods of no other Deployment.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -97,6 +97,7 @@ class PrometheusSignals:
         self._wanted = wanted
         self._monotonic = monotonic
         self._scopes = [(query, Scope.of(query.exporter, wanted.subject)) for query in queries]
+        self._tellers = _tellers([scope for _, scope in self._scopes], wanted.required)
         self._readings: list[_Reading] = []
 
     def read(self, after_s: float, until_s: float, fleet: Fleet) -> Signals:
@@ -156,7 +157,7 @@ class PrometheusSignals:
         except (Unreachable, InvalidInput) as error:
             return looks, [_failed(scope.exporter, error)]
         limit_s = min(self._wanted.stale_after_s, GRACE * ledger.interval_s)
-        required = [metric for metric in scope.exporter.metrics if metric.signal in self._wanted.required]
+        required = [metric for metric in scope.exporter.metrics if self._tellers.get(metric.signal) is scope]
         silent = {
             metric.signal: silence(ledger.newest_s(Item(metric.signal)), fleet, until_s, limit_s, metric)
             for metric in reversed(required)
@@ -192,6 +193,16 @@ class PrometheusSignals:
             if reading.scope.exporter.pod_label and {"received", "in_flight"} <= told:
                 return _idle(reading.ledger, fleet)
         return ()
+
+
+def _tellers(scopes: Sequence[Scope], required: Collection[str]) -> Mapping[str, Scope]:
+    """Who must be heard for each required signal: for arrivals the first, for what is told besides the last."""
+    tellers: dict[str, Scope] = {}
+    for scope in scopes:
+        for signal in {metric.signal for metric in scope.exporter.metrics} & set(required):
+            if signal != "received" or signal not in tellers:
+                tellers[signal] = scope
+    return tellers
 
 
 def _idle(ledger: Ledger, fleet: Fleet) -> tuple[str, ...]:

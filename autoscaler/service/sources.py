@@ -15,10 +15,12 @@ from autoscaler.policies.keda import KedaPolicy
 from autoscaler.policies.windows import Signal
 from autoscaler.prometheus.client import Access, Prometheus
 from autoscaler.prometheus.history import Grid, read_history
-from autoscaler.prometheus.metrics import DCGM, PRESETS, Exporter, Subject
+from autoscaler.prometheus.metrics import DCGM, KAFKA, KINDS, PRESETS, RABBITMQ, Exporter, Metric, Subject
 from autoscaler.prometheus.sharing import SharedQuery
 from autoscaler.prometheus.source import SCRAPE_INTERVAL_S, PrometheusSignals, Wanted
 from autoscaler.service.wiring import Job, access_of
+from autoscaler.spec.selector import parse_selector
+from autoscaler.spec.signals import KafkaQueue, Queries, RabbitmqQueue
 
 _FIELDS: Mapping[Signal, str] = {
     Signal.RATE: "received",
@@ -57,10 +59,51 @@ def asked_of(target: Target) -> frozenset[str] | None:
 
 
 def exporters_of(job: Job) -> tuple[Exporter, ...]:
-    """What a policy file says to read, that of the arrivals first."""
-    asked = asked_of(job.target)
-    whole = (PRESETS[job.policy.spec.signals.prometheus.preset], DCGM)
-    return tuple(part for each in whole if (part := only(each, asked)).metrics)
+    """What a policy file says to read, that of the arrivals first.
+
+    Queries of one's own take the place of the preset's metrics.
+    """
+    asked, signals = asked_of(job.target), job.policy.spec.signals
+    own = _own_queries(signals.queries)
+    instead = {metric.signal for each in own for metric in each.metrics}
+    if isinstance(signals.queue, KafkaQueue):
+        instead.add("queued")  # the lag is of what was taken and not committed, too
+    shipped = (PRESETS[signals.prometheus.preset], DCGM)
+    kept = (_where(each, lambda signal: signal not in instead) for each in shipped)
+    wanted = [_where(each, lambda signal: asked is None or signal in asked) for each in (*own, *kept)]
+    if signals.queue is not None and (asked is None or "queued" in asked):
+        wanted.append(RABBITMQ if isinstance(signals.queue, RabbitmqQueue) else KAFKA)
+    tell = [each for each in wanted if each.metrics]
+    return tuple(sorted(tell, key=lambda each: "received" not in {metric.signal for metric in each.metrics}))
+
+
+def _own_queries(queries: Queries) -> list[Exporter]:
+    """Exporters of the metrics that a policy file names itself; those with the same labels are one."""
+    groups: dict[Hashable, Exporter] = {}
+    for signal, query in queries:
+        if query is None:
+            continue
+        selector = parse_selector(query.query)
+        metric = Metric(signal, selector.name, KINDS[signal], getattr(query, "factor", 1.0))
+        known = groups.get((selector.told_by, selector.matchers))
+        if known is None or metric.name in {each.name for each in known.metrics}:
+            made = Exporter("queries", (metric,), selector.told_by, selector.matchers)
+            groups[(selector.told_by, selector.matchers) if known is None else signal] = made
+        else:
+            groups[selector.told_by, selector.matchers] = replace(known, metrics=(*known.metrics, metric))
+    return list(groups.values())
+
+
+def _where(exporter: Exporter, holds: Callable[[str], bool]) -> Exporter:
+    """Of an exporter's metrics those whose signal is one of some."""
+    return replace(exporter, metrics=tuple(metric for metric in exporter.metrics if holds(metric.signal)))
+
+
+def required_of(job: Job) -> frozenset[str]:
+    """Signals without which a target does not shrink: the arrivals, and what waits where a file says how it is read."""
+    signals = job.policy.spec.signals
+    waits = signals.queue is not None or signals.queries.queued is not None
+    return frozenset({"received", "queued"} if waits else {"received"})
 
 
 def group_of(job: Job) -> Hashable:
@@ -68,16 +111,18 @@ def group_of(job: Job) -> Hashable:
     return tuple(_questions(job))
 
 
-def only(exporter: Exporter, signals: frozenset[str] | None) -> Exporter:
-    """Of an exporter's metrics those that feed some signals; all for None."""
-    if signals is None:
-        return exporter
-    return replace(exporter, metrics=tuple(metric for metric in exporter.metrics if metric.signal in signals))
-
-
 def subject_of(job: Job) -> Subject:
     """Whose series are meant."""
-    return Subject(job.namespace, job.deployment)
+    facts: dict[str, str] = {}
+    target, queue = job.policy.spec.target, job.policy.spec.signals.queue
+    if target is not None and target.service is not None:
+        facts["service"] = target.service
+    match queue:
+        case RabbitmqQueue():
+            facts |= {"vhost": queue.vhost, "queue": queue.queue}
+        case KafkaQueue():
+            facts |= {"topic": queue.topic, "group": queue.group}
+    return Subject(job.namespace, job.deployment, tuple(facts.items()))
 
 
 def history_of(job: Job, reach_s: float, until_s: float) -> History | None:
@@ -129,6 +174,7 @@ class Sources:
         wanted = Wanted(
             subject=subject_of(job),
             stale_after_s=spec.stale_after_s,
+            required=required_of(job),
             objective_s=job.objective_s,
             scrape_interval_s=spec.scrape_interval_s or SCRAPE_INTERVAL_S,
         )

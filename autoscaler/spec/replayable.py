@@ -39,6 +39,12 @@ def gaps(spec: PolicySpec) -> Iterator[Gap]:
         yield from _hpa_gaps(spec.policy, spec.signals, at)
     elif isinstance(spec.policy, KedaRule):
         yield from _keda_gaps(spec.policy, spec.signals, at)
+    if spec.signals.queue is not None:
+        text = "is read by a running controller; a replay's requests wait in its own pods"
+        yield Gap(("spec", "signals", "queue"), text, False)
+    if spec.signals.queries.model_fields_set:
+        text = "are read by a running controller; a replay has these signals itself"
+        yield Gap(("spec", "signals", "queries"), text, False)
     for name in spec.signals.metrics.keys() - _names(spec.policy):
         yield Gap(("spec", "signals", "metrics", name), "is not used: no metric of the rule has this name", False)
 
@@ -73,7 +79,7 @@ def hpa_measure(metric: HpaMetric, signals: Signals) -> Measure | str:
     if isinstance(metric, ContainerResourceMetric):
         return "single containers are not replayed"
     if name in signals.metrics:
-        return signals.metrics[name].measure()
+        return signals.measure(name)
     if isinstance(metric, ResourceMetric):
         return f"a replay has no {name}; what stands for it can be stated under signals.metrics of a ScalingPolicy"
     return measured_name(name)
@@ -88,12 +94,12 @@ def trigger_measure(trigger: Trigger, signals: Signals) -> Measure | str:
     """What a trigger of a ScaledObject reads in a replay, or why it cannot be replayed."""
     match trigger:
         case PrometheusTrigger():
-            return measured(trigger.metadata.query)
+            return measured(trigger.metadata.query, signals.named())
         case RabbitmqTrigger():
             over_http = trigger.metadata.protocol == "http" and not trigger.metadata.exclude_unacknowledged
             return Measure("in-flight" if over_http else "queue", 0.0)
         case OtherTrigger(type="cpu" | "memory") if trigger.type in signals.metrics:
-            return signals.metrics[trigger.type].measure()
+            return signals.measure(trigger.type)
         case _:
             return f"a replay has no {trigger.type}, only rabbitmq, and prometheus over the inference server's metrics"
 

@@ -100,6 +100,8 @@ def policy_clashes(file: Plain) -> Iterator[Clash]:
         _metrics_read_somehow,
         _windows_over_scrapes,
         _one_server,
+        _queue_read_once,
+        _service_named,
         _triggers_by_name,
         _paused_at_a_size,
     ):
@@ -256,6 +258,21 @@ def _one_server(file: Plain, at: Route) -> Iterator[Clash]:
         url = url if url is not None else address
         if address is not None and address != url:
             yield Clash(route, f"{shown(address)} — the same server as {shown(url)}: a target's signals come from one")
+
+
+def _queue_read_once(file: Plain, at: Route) -> Iterator[Clash]:
+    route = (*at, "signals", "queries", "queued")
+    if file.at(*route) is not None and file.at(*at, "signals", "queue") is not None:
+        yield Clash(route, "belongs to signals.queue or here — what waits is read in one way", at_key=True)
+
+
+def _service_named(file: Plain, at: Route) -> Iterator[Clash]:
+    """A query can only say a name that the file says."""
+    for name in file.keys(*at, "signals", "queries"):
+        route = (*at, "signals", "queries", name, "query")
+        query = file.at(*route)
+        if isinstance(query, str) and "$service" in query and file.at(*at, "target", "service") is None:
+            yield Clash(route, f"{shown(query)} — needs spec.target.service: it says $service", (*at, "target"))
 
 
 def _triggers_by_name(file: Plain, at: Route) -> Iterator[Clash]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from autoscaler.spec.base import Model, Text
-from autoscaler.spec.promql import Measure, Signal, measured, syntax_error
+from autoscaler.spec.promql import Measure, Named, Signal, measured, narrowing, syntax_error
+from autoscaler.spec.selector import parse_selector
 from autoscaler.spec.values import Duration, DurationOrZero, PositiveReal
 
 
@@ -44,9 +47,22 @@ def _no_secrets(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+def _selects(template: str) -> str:
+    parse_selector(template)
+    return template
+
+
+def _selects_buckets(template: str) -> str:
+    if not parse_selector(template).name.endswith("_bucket"):
+        raise ValueError("a metric whose name ends in _bucket")
+    return template
+
+
 Headers = Annotated[dict[Text, str], AfterValidator(_no_secrets)]
 Url = Annotated[str, AfterValidator(_plain_url)]
 Query = Annotated[Text, AfterValidator(_parses)]
+Template = Annotated[Text, AfterValidator(_selects)]
+BucketTemplate = Annotated[Text, AfterValidator(_selects_buckets)]
 
 
 class BasicAuth(Model):
@@ -108,18 +124,125 @@ class Metric(Model):
     """PromQL with one series as its answer. It can be replayed where it is a signal in disguise, such as
     `sum(rate(speech_requests_received_total[1m]))`; `autoscaler check` says so."""
 
-    def measure(self) -> Measure | str:
-        """What this reads in a replay, or why it cannot be replayed."""
+    def measure(self, named: Mapping[str, Sequence[Named]]) -> Measure | str:
+        """What this reads, of shipped metrics or of named ones, or why it cannot be told."""
         if self.query is not None:
-            return measured(self.query)
+            return measured(self.query, named)
         if self.signal is None or self.window_s is None:
             raise ValueError("a metric has a signal with its window, or a query")
         return Measure(self.signal, self.window_s, self.factor)
+
+
+class RabbitmqQueue(Model):
+    """A queue of RabbitMQ, as its own plugin `rabbitmq_prometheus` exports it.
+
+    Scrape `/metrics/per-object`, or `/metrics/detailed?family=queue_coarse_metrics`: plain `/metrics` sums up all
+    queues of a node.
+    """
+
+    type: Literal["rabbitmq"]
+    queue: Text
+    """Its name."""
+    vhost: Text = "/"
+    """Where it is."""
+
+
+class KafkaQueue(Model):
+    """A topic of Kafka, as kafka_exporter exports it: what the group has not committed yet, over all partitions."""
+
+    type: Literal["kafka"]
+    topic: Text
+    """Its name."""
+    group: Text
+    """The consumer group of the target's pods."""
+
+
+class CoreQuery(Model):
+    """Series that a signal is read from, instead of those of the preset."""
+
+    query: Template = Field(examples=['http_requests_total{namespace="$namespace",pod=~"$pods"}'])
+    """A metric with label matchers. `$namespace`, `$deployment` and `$service` stand for the target's own names (`=`),
+    `$pods` for the names of its pods (`=~`); without `$pods` the series are of the whole service."""
+    factor: PositiveReal = 1.0
+    """Every value is multiplied by this: 0.001 where milliseconds are counted."""
+
+
+class BucketQuery(Model):
+    """Buckets that a histogram is read from, instead of those of the preset."""
+
+    query: BucketTemplate = Field(examples=['http_duration_seconds_bucket{namespace="$namespace",pod=~"$pods"}'])
+    """A metric whose name ends in `_bucket`, in seconds; otherwise as other queries are."""
+
+
+class Queries(Model):
+    """Core signals by queries of one's own. What is not named here is read as the preset says.
+
+    Counters are read raw and differenced series by series, so a restart is seen as what it is; gauges are summed over
+    the series, but for `oldestWait` (the largest) and `gpuUse` (the mean).
+    """
+
+    received: CoreQuery | None = None
+    """Requests that arrived, admitted or not (counter). A target whose series are absent holds."""
+    completed: CoreQuery | None = None
+    """Requests answered (counter)."""
+    late: CoreQuery | None = None
+    """Requests answered later than the objective (counter)."""
+    left: CoreQuery | None = None
+    """Requests that were rejected or gave up (counter)."""
+    service_s: CoreQuery | None = Field(default=None, alias="serviceSeconds")
+    """Seconds spent serving finished requests, without queueing (counter)."""
+    concurrency_s: CoreQuery | None = Field(default=None, alias="concurrencySeconds")
+    """Integral over time of requests queued or in service (counter)."""
+    queued: CoreQuery | None = None
+    """Requests waiting (gauge). A target whose series are absent holds."""
+    in_flight: CoreQuery | None = None
+    """Requests waiting or in service (gauge)."""
+    busy: CoreQuery | None = None
+    """Slots in use (gauge)."""
+    oldest_wait_s: CoreQuery | None = Field(default=None, alias="oldestWait")
+    """Seconds that the oldest waiting request has waited (gauge)."""
+    gpu_use_ratio: CoreQuery | None = Field(default=None, alias="gpuUse")
+    """Share of time with work on the GPU, 0 to 1 (gauge)."""
+    service: BucketQuery | None = Field(default=None, alias="serviceBuckets")
+    """Service times without queueing (histogram)."""
+    latency: BucketQuery | None = Field(default=None, alias="latencyBuckets")
+    """Times from arrival to answer (histogram)."""
+
+
+_MEASURES: Mapping[str, tuple[Signal, bool]] = {
+    "received": ("rate", False),
+    "completed": ("completed-rate", False),
+    "service_s": ("busy", False),
+    "concurrency_s": ("concurrency", False),
+    "queued": ("queue", True),
+    "in_flight": ("in-flight", True),
+    "busy": ("slots", True),
+}
+"""By core signal: what a peer's rule may ask of it, and whether it is a gauge."""
 
 
 class Signals(Model):
     """Where the policy's numbers come from."""
 
     prometheus: Prometheus = Prometheus()
+    queue: Annotated[RabbitmqQueue | KafkaQueue, Field(discriminator="type")] | None = None
+    """The queue that the pods work off: what waits there counts as waiting. Of RabbitMQ it is added to what waits in
+    the pods; Kafka's lag holds that already. A target whose queue is not there holds."""
+    queries: Queries = Queries()
     metrics: dict[str, Metric] = Field(default_factory=dict)
     """The names that `policy.metrics` uses. Defaults fit the inference server; every query can be replaced."""
+
+    def named(self) -> Mapping[str, Sequence[Named]]:
+        """The metrics that the file names itself, for peers' rules whose queries are over them."""
+        found: dict[str, list[Named]] = defaultdict(list)
+        for name, (signal, gauge) in _MEASURES.items():
+            query: CoreQuery | None = getattr(self.queries, name)
+            if query is not None:
+                selector = parse_selector(query.query)
+                found[selector.name].append(Named(signal, gauge, narrowing(selector.matchers), query.factor))
+        return found
+
+    def measure(self, name: str) -> Measure | str:
+        """What one of the named metrics reads, or why that is not known."""
+        metric = self.metrics[name]
+        return metric.measure(self.named())

@@ -7,7 +7,7 @@ import pytest
 
 from autoscaler.model import Cause, Fleet, Histogram, InvalidInput, Missing, Phase, Pod, Problem, Unreachable
 from autoscaler.prometheus.client import Answer, Series
-from autoscaler.prometheus.metrics import DCGM, SPEECH, Subject
+from autoscaler.prometheus.metrics import DCGM, SPEECH, Exporter, Kind, Metric, Subject
 from autoscaler.prometheus.sharing import SharedQuery
 from autoscaler.prometheus.source import PrometheusSignals, Wanted
 
@@ -222,4 +222,62 @@ def test_a_pod_that_serves_is_never_called_idle():
     held = series("speech_requests_in_flight", every_5_s(100, lambda _: 0.0))
     pod = Pod(POD, Phase.SERVING, 0.0, 0.0, role_since_s=10.0)
     signals = source(Played([received(100, rate_rps=0.0), held], now_s=101.0)).read(41.0, 101.0, Fleet(1, (pod,)))
+    assert signals.idle == ()
+
+
+QUEUE = Exporter("queue", (Metric("queued", "waiting", Kind.SUM),), told_by=(), matchers=('queue="speech"',))
+GATEWAY = Exporter("gateway", (Metric("received", "gateway_total", Kind.COUNTER),), told_by=(("service", "service"),))
+BOTH = frozenset({"received", "queued"})
+
+
+def told(name, points, **labels):
+    """A series of a whole service."""
+    return Series({"__name__": name, **labels}, tuple(points))
+
+
+def test_what_waits_in_a_queue_is_added_to_what_waits_in_the_pods():
+    inside = series("speech_queue_depth", every_5_s(60, lambda _: 2.0))
+    waiting = told("waiting", every_5_s(60, float), queue="speech")
+    signals = source(Played([received(60), inside, waiting], now_s=61.0), QUEUE, required=BOTH).read(1.0, 61.0, FLEET)
+    assert signals.problems == ()
+    assert [scrape.queued - scrape.at_s for scrape in signals.scrapes] == [2.0] * len(signals.scrapes)
+
+
+@pytest.mark.parametrize(
+    ("points", "cause"),
+    [
+        pytest.param([], Cause.ABSENT, id="never there"),
+        pytest.param(every_5_s(30, lambda _: 9.0), Cause.STALE, id="no longer there"),
+    ],
+)
+def test_a_queue_that_is_not_told_of_is_missing_and_never_0(points, cause):
+    waiting = [told("waiting", points, queue="speech")] if points else []
+    signals = source(Played([received(60), *waiting], now_s=61.0), QUEUE, required=BOTH).read(1.0, 61.0, FLEET)
+    assert [(each.signal, each.missing.cause) for each in signals.problems] == [("queued", cause)]
+    assert isinstance(signals.scrapes[-1].queued, Missing)
+
+
+def test_a_queue_is_seen_while_nobody_serves():
+    waiting = told("waiting", every_5_s(60, lambda _: 9.0), queue="speech")
+    signals = source(Played([waiting], now_s=61.0), QUEUE, required=BOTH).read(1.0, 61.0, Fleet(0, ()))
+    assert [problem.signal for problem in signals.problems] == ["received"]
+    assert signals.scrapes[-1].queued == 9.0
+    assert isinstance(signals.scrapes[-1].received, Missing)
+
+
+def test_arrivals_counted_before_the_pods_go_with_what_pods_say():
+    played = Played(
+        [
+            told("gateway_total", every_5_s(60, lambda t: 3.0 * t), service="tts"),
+            series("speech_service_seconds_sum", every_5_s(60, lambda t: 0.5 * t)),
+        ],
+        now_s=61.0,
+    )
+    queries = [SharedQuery(played, exporter) for exporter in (GATEWAY, SPEECH)]
+    subject = Subject("voice", "tts", (("service", "tts"),))
+    signals = PrometheusSignals(queries, Wanted(subject, scrape_interval_s=5.0)).read(1.0, 61.0, FLEET)
+    first, *_, last = signals.scrapes
+    assert signals.problems == ()
+    assert last.received - first.received == 3.0 * (last.at_s - first.at_s)
+    assert last.service_s - first.service_s == 0.5 * (last.at_s - first.at_s)
     assert signals.idle == ()

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from autoscaler.model import Fleet, Phase, Pod
+from autoscaler.model import Fleet, InvalidInput, Phase, Pod
 from autoscaler.prometheus.client import Answer
-from autoscaler.service.sources import Sources, exporters_of, group_of
+from autoscaler.service.sources import Sources, exporters_of, group_of, required_of, subject_of
 from autoscaler.service.targets import SPREAD_S, Beat
 from autoscaler.service.wiring import load_job
 
@@ -15,7 +15,7 @@ apiVersion: autoscaling.speech/v1alpha1
 kind: ScalingPolicy
 metadata: {name: %(name)s, namespace: %(namespace)s}
 spec:
-  target: {kind: Deployment, name: %(name)s}
+  target: {kind: Deployment, name: %(name)s, service: %(name)s}
   workload: {ref: tts}
   replicas: {min: 1, max: 10}
   drain: %(drain)s
@@ -135,3 +135,74 @@ def test_who_joins_later_ticks_at_once_and_then_with_the_others(late_s):
     first = seconds(Beat(BEGAN).next(5.0, BEGAN + timedelta(seconds=late_s)))
     assert late_s - 5.0 < first <= late_s
     assert first % 5.0 == 0.0
+
+
+QUERIES = """queries:
+      received: {query: 'http_requests_total{namespace="$namespace",pod=~"$pods",code!="503"}'}
+      completed: {query: 'http_requests_total{namespace="$namespace",pod=~"$pods",code="200"}'}
+      serviceSeconds: {query: 'http_busy_ms_total{namespace="$namespace",pod=~"$pods",code="200"}', factor: 0.001}
+      queued: {query: 'waiting{service="$service"}'}
+      latencyBuckets: {query: 'http_seconds_bucket{namespace="$namespace",pod=~"$pods"}'}"""
+
+
+def test_queries_of_ones_own_take_the_place_of_the_presets(job):
+    first, *others = exporters_of(job(metrics=QUERIES))
+    assert {metric.signal for metric in first.metrics} == {"received"}
+    own = {metric.signal: (metric.name, metric.factor) for each in others for metric in each.metrics}
+    assert own["service_s"] == ("http_busy_ms_total", 0.001)
+    assert own["queued"] == ("waiting", 1.0)
+    assert own["in_flight"] == ("speech_requests_in_flight", 1.0)
+    assert len([signal for each in (first, *others) for signal in each.metrics]) == len(own) + 1
+
+
+def test_metrics_with_the_same_labels_are_asked_for_together(job):
+    together = [{metric.signal for metric in each.metrics} for each in exporters_of(job(metrics=QUERIES))]
+    assert {"completed", "service_s"} in together
+
+
+def test_own_queries_are_rendered_for_each_target(job):
+    first, *_ = exporters_of(job(metrics=QUERIES))
+    assert first.selector([subject_of(job())]).startswith(
+        '{__name__="http_requests_total",code!="503",namespace="voice"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("queue", "selector", "in_pods"),
+    [
+        pytest.param(
+            "{type: rabbitmq, queue: speech}",
+            '{__name__=~"rabbitmq_detailed_queue_messages_ready|rabbitmq_queue_messages_ready",vhost="/",queue="speech"}',
+            True,
+            id="rabbitmq",
+        ),
+        pytest.param(
+            "{type: kafka, topic: speech, group: workers}",
+            '{__name__="kafka_consumergroup_lag",consumergroup="workers",topic="speech"}',
+            False,
+            id="kafka, whose lag holds what the pods took",
+        ),
+    ],
+)
+def test_queues(job, queue, selector, in_pods):
+    ours = job(metrics=f"queue: {queue}")
+    first, *_, last = exporters_of(ours)
+    assert last.selector([subject_of(ours)]) == selector
+    assert ("queued" in {metric.signal for metric in first.metrics}) is in_pods
+    assert required_of(ours) == {"received", "queued"}
+
+
+def test_targets_with_queues_of_their_own_are_asked_for_together(job):
+    one, other = job(metrics="queue: {type: rabbitmq, queue: a}"), job(metrics="queue: {type: rabbitmq, queue: b}")
+    assert group_of(one) == group_of(other)
+    [*_, last] = exporters_of(one)
+    assert 'queue=~"a|b"' in last.selector([subject_of(one), subject_of(other)])
+
+
+def test_a_peers_query_over_a_named_metric_runs(job):
+    trigger = "{type: prometheus, metadata: {query: 'sum(rate(http_requests_total{code!=\"503\"}[2m]))', threshold: 4}}"
+    with pytest.raises(InvalidInput, match="cannot be replayed: a choice of series by code"):
+        job(policy=f"{{type: keda, triggers: [{trigger}]}}")
+    ours = job(policy=f"{{type: keda, triggers: [{trigger}]}}", metrics=QUERIES)
+    [reading] = ours.target.policy.readings.values()
+    assert (reading.signal, reading.window_s) == ("rate", 120.0)

@@ -269,6 +269,34 @@ def test_a_field_by_itself(problems, policy, good, bad, problem):
             "my.yaml:19:82 spec.signals.prometheus.staleAfter: 5s — at least scrapeInterval, 20s",
             id="stale before the next scrape",
         ),
+        pytest.param(
+            "    metrics:\n      busy",
+            """    queries: {received: {query: 'sum(x{namespace="$namespace"})'}}\n    metrics:\n      busy""",
+            """my.yaml:20:33 spec.signals.queries.received.query: sum(x{namespace="$namespace"}) — a metric with """
+            "label matchers, without functions: the controller sums and differences itself",
+            id="a query with a function",
+        ),
+        pytest.param(
+            "    metrics:\n      busy",
+            """    queries: {latencyBuckets: {query: 'x{namespace="$namespace"}'}}\n    metrics:\n      busy""",
+            """my.yaml:20:39 spec.signals.queries.latencyBuckets.query: x{namespace="$namespace"} — a metric whose """
+            "name ends in _bucket",
+            id="a histogram that is none",
+        ),
+        pytest.param(
+            "    metrics:\n      busy",
+            """    queue: {type: rabbitmq, queue: speech}\n    queries: {queued: {query: 'x{queue="speech"}'}}\n"""
+            "    metrics:\n      busy",
+            "my.yaml:21:15 spec.signals.queries.queued: belongs to signals.queue or here — what waits is read in one "
+            "way",
+            id="a queue read twice",
+        ),
+        pytest.param(
+            "    metrics:\n      busy",
+            "    queue: {type: kafka, topic: speech}\n    metrics:\n      busy",
+            "my.yaml:20:5 spec.signals.queue.group: missing — required: The consumer group of the target's pods.",
+            id="a topic without its group",
+        ),
     ],
 )
 def test_fields_that_do_not_go_together(problems, policy, good, bad, problem):

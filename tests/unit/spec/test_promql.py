@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.policies.windows import Signal as PolicySignal
-from autoscaler.spec.promql import MAX_OPERATORS, NAMES, Measure, Signal, measured, measured_name, syntax_error
+from autoscaler.spec.promql import MAX_OPERATORS, NAMES, Measure, Named, Signal, measured, measured_name, syntax_error
 
 
 def test_signals_are_the_words_of_the_policies():
@@ -142,3 +142,32 @@ NAMED = ["sum", "avg", "rate", "by", "or", "vector", "histogram_quantile", "le",
 def test_any_text_is_a_signal_or_has_a_reason(query):
     outcome = syntax_error(query) or measured(query)
     assert isinstance(outcome, Measure) or outcome
+
+
+NAMED = {
+    "http_requests_total": [
+        Named("rate", False, frozenset({'code!="503"'})),
+        Named("completed-rate", False, frozenset({'code="200"'})),
+    ],
+    "http_busy_milliseconds_total": [Named("busy", False, frozenset(), 0.001)],
+    "waiting": [Named("queue", True, frozenset())],
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "measure"),
+    [
+        ('sum(rate(http_requests_total{service="tts", code!="503"}[2m]))', Measure("rate", 120.0)),
+        ("sum(rate(http_busy_milliseconds_total[1m]))", Measure("busy", 60.0, 1000.0)),
+        ("sum(waiting) / 2", Measure("queue", 0.0, 0.5)),
+        ("sum(speech_queue_depth)", Measure("queue", 0.0)),
+        (
+            "sum(rate(http_requests_total[2m]))",
+            'all series of http_requests_total, not those with code!="503" or code="200"',
+        ),
+        ('sum(rate(http_requests_total{code="200"}[2m]))', Measure("completed-rate", 120.0)),
+        ('sum(rate(http_requests_total{code="404"}[2m]))', "a choice of series by code"),
+    ],
+)
+def test_metrics_that_a_policy_names_itself(query, measure):
+    assert measured(query, NAMED) == measure
