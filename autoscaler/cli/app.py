@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from autoscaler import __version__
-from autoscaler.cli import check, compare, exits, explain, pause, release, replay, status, trace
+from autoscaler.cli import check, compare, exits, explain, pause, release, replay, rerun, status, trace
 from autoscaler.cli import run as run_command
 from autoscaler.model import InvalidInput, Unreachable
 
@@ -47,6 +47,7 @@ app.command("replay")(replay.replay)
 app.command("run")(run_command.run)
 app.command("pause")(pause.pause)
 app.command("resume")(pause.resume)
+app.command("rerun")(rerun.rerun)
 app.command("release")(release.release)
 app.command("status")(status.status)
 app.add_typer(trace.app)

@@ -1,12 +1,14 @@
 """The decision log: one JSON object a line, in the order of the ticks.
 
-The first line of every file is a header; each further line is one `Tick` with everything that was seen, so
-that a log can be replayed and gives the same decisions. A line is written whole or not at all.
+The first line of every file is a header; each further line is one `Tick` with everything that was seen, or says how
+a target began and what past it learned from (`beginnings.py`), so that a log can be run again and gives the same
+decisions. A line is written whole or not at all.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ import orjson
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from autoscaler.journal.beginnings import Began, Learned
 from autoscaler.model import Fitted, InvalidInput, Observation, Tick
 
 FORMAT = "speech-autoscaler/decision-log"
@@ -23,7 +26,13 @@ MAX_LINE_BYTES = 4_000_000
 LAST_S = 253_402_300_800.0
 """Begin of the year 10000, which calendars cannot say."""
 
+Record = Began | Learned | Tick
+
 _tick = TypeAdapter(Tick)
+_others: tuple[tuple[str, TypeAdapter[Began] | TypeAdapter[Learned]], ...] = (
+    ("began", TypeAdapter(Began)),
+    ("learned", TypeAdapter(Learned)),
+)
 _log = structlog.get_logger(__name__)
 
 
@@ -60,10 +69,10 @@ def decode(line: bytes) -> Tick:
 
 
 class JsonlJournal:
-    """Appends ticks to a file and rotates it. A full disk costs log lines, never a decision.
+    """Appends ticks to a file and rotates it. A full disk costs log lines, never a decision. Any thread may write.
 
     Attributes:
-        lost: ticks that could not be written.
+        lost: lines that could not be written.
     """
 
     def __init__(self, path: Path, rotation: Rotation | None = None) -> None:
@@ -71,25 +80,34 @@ class JsonlJournal:
         self._rotation = rotation or Rotation()
         self._file = _open(path)
         self._bytes = os.fstat(self._file).st_size
+        self._writing = threading.Lock()
         self.lost = 0
         if not self._bytes:
             self._write(_header())
 
     def append(self, tick: Tick) -> None:
         """Write one tick; what cannot be written is counted and said once a streak."""
-        line = encode(tick)
-        try:
-            if self._bytes + len(line) > self._rotation.max_bytes:
-                self._rotate()
-            self._write(line)
-        except OSError as error:
-            if not self.lost:
-                _log.warning("decision log cannot be written", path=str(self._path), error=str(error))
-            self.lost += 1
+        self._append(encode(tick))
+
+    def note(self, other: Began | Learned) -> None:
+        """Write how a target began, or what it learned of the past; as with a tick, a full disk is no error."""
+        kind = "began" if isinstance(other, Began) else "learned"
+        self._append(orjson.dumps({kind: other}, option=orjson.OPT_APPEND_NEWLINE))
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+    def _append(self, line: bytes) -> None:
+        with self._writing:
+            try:
+                if self._bytes + len(line) > self._rotation.max_bytes:
+                    self._rotate()
+                self._write(line)
+            except OSError as error:
+                if not self.lost:
+                    _log.warning("decision log cannot be written", path=str(self._path), error=str(error))
+                self.lost += 1
 
     def _write(self, data: bytes) -> None:
         """Append all of it; what was written of a line that does not fit is taken back."""
@@ -124,7 +142,12 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def read(path: Path) -> Iterator[Tick]:
-    """The ticks of a log, oldest first.
+    """The ticks of a log, oldest first; raises as `records` does."""
+    return (record for record in records(path) if isinstance(record, Tick))
+
+
+def records(path: Path) -> Iterator[Record]:
+    """Everything that a log says, oldest first.
 
     A last line without its newline (a writer that died) is left out.
 
@@ -160,8 +183,12 @@ def _check_header(path: Path, line: bytes) -> None:
         raise InvalidInput(f"{path}:1: version: {header.get('version')} — this program reads version {VERSION}")
 
 
-def _decoded(path: Path, number: int, line: bytes) -> Tick:
+def _decoded(path: Path, number: int, line: bytes) -> Record:
     try:
+        for kind, adapter in _others:
+            opening = f'{{"{kind}":'.encode()
+            if line.startswith(opening):
+                return adapter.validate_json(line[len(opening) :].rstrip()[:-1])
         tick = decode(line)
     except ValidationError as error:
         first = error.errors()[0]

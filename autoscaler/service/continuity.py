@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from autoscaler.journal.beginnings import Began, Learned
 from autoscaler.model import Fit, Fitted, History, InvalidInput, Unreachable
 from autoscaler.policies.policy import Lasting
 from autoscaler.ports import Trainer
@@ -33,6 +34,13 @@ class Store(Protocol):
         """Keep it, beside the loop."""
 
 
+class Witness(Protocol):
+    """Writes down how targets begin."""
+
+    def note(self, other: Began | Learned) -> None:
+        """Write it; never raises for a disk that is full."""
+
+
 class Continuity:
     """The beginning and the keeping of one target.
 
@@ -43,6 +51,10 @@ class Continuity:
         read_history: the past up to a time; None where Prometheus has none. Raises Unreachable and InvalidInput.
         metrics: where the length of the past and refused memories are shown.
         left: what another runner of this process left, newer than anything in the store.
+        witness: is told of the past that was learned from.
+
+    Attributes:
+        recalled: what the target goes on with; None: it began with nothing.
     """
 
     def __init__(
@@ -54,6 +66,7 @@ class Continuity:
         metrics: Metrics,
         *,
         left: bytes | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._name = name
         self._policy = policy
@@ -61,7 +74,8 @@ class Continuity:
         self._read_history = read_history
         self._metrics = metrics
         self._left = left
-        self._kept: bytes | None = None
+        self._witness = witness
+        self.recalled: bytes | None = None
         self._kept_at_s = 0.0
         self._attempts = 0
         self._again_s: float | None = None
@@ -89,18 +103,18 @@ class Continuity:
 
     def _recall(self, at_s: float) -> Any | None:  # noqa: ANN401
         text = self._store.kept(self._name)
-        self._kept, self._left = self._left or (text.encode() if text else None), None
-        if self._kept is None:
+        self.recalled, self._left = self._left or (text.encode() if text else None), None
+        if self.recalled is None:
             _log.info("nothing was kept of this target: it begins", target=self._name)
             return None
         try:
-            memory = self._policy.recall(self._kept, at_s)
+            memory = self._policy.recall(self.recalled, at_s)
         except InvalidInput as error:
-            self._kept = None
+            self.recalled = None
             self._metrics.refused.labels(self._name).inc()
             _log.error("what was kept is refused: the target begins", target=self._name, problems=error.problems)
             return None
-        _log.info("goes on with what was kept", target=self._name, kept_bytes=len(self._kept))
+        _log.info("goes on with what was kept", target=self._name, kept_bytes=len(self.recalled))
         return memory
 
     def _ask(self, at_s: float, trainer: Trainer) -> None:
@@ -121,7 +135,9 @@ class Continuity:
             self._metrics.history_s.labels(self._name).set(0)
             _log.warning("Prometheus has no past of this target", target=self._name)
             return None
-        fitted = self._policy.warmed(history, self._kept, at_s)
+        fitted = self._policy.warmed(history, self.recalled, at_s)
         self._metrics.history_s.labels(self._name).set(len(history.counts) * history.bin_s)
+        if fitted is not None and self._witness is not None:
+            self._witness.note(Learned.of(self._name, fitted.digest, at_s, history))
         _log.info("the past is learned", target=self._name, model=fitted and fitted.digest, **words(history))
         return fitted

@@ -25,7 +25,6 @@ from autoscaler.journal.explain import explain
 from autoscaler.journal.log import JsonlJournal
 from autoscaler.loop import Ports
 from autoscaler.policies.policy import Lasting
-from autoscaler.ports import Journal
 from autoscaler.service.board import Board
 from autoscaler.service.continuity import Continuity
 from autoscaler.service.endpoint import Endpoint
@@ -79,7 +78,7 @@ class Controller:
         namespace: str,
         *,
         candidacy: Candidacy | None,
-        log: Journal | None,
+        log: JsonlJournal | None,
         listen: tuple[str, int],
     ) -> None:
         registry = CollectorRegistry()
@@ -94,9 +93,10 @@ class Controller:
             self._metrics, [self._announcer, self._statuses, self._board, *([log] if log else [])]
         )
         self._metrics.lost.labels("event").set_function(lambda: float(self._announcer.lost))
-        if isinstance(log, JsonlJournal):
+        if log:
             self._metrics.lost.labels("log line").set_function(lambda: float(log.lost))
         self._metrics.leader.set_function(lambda: float(self._elector is not None and self._elector.leading()))
+        self._log = log
         self._manager = manager_of(namespace)
         self._namespaces: dict[str, WatchedNamespace] = {}
         self._fits = OneThread("fit")
@@ -224,8 +224,18 @@ class Controller:
         continuity = None
         if isinstance(policy, Lasting):
             past = partial(history_of, job, policy.reach_s)
-            continuity = Continuity(job.target.name, policy, self._statuses, past, self._metrics, left=left)
-        return Runner(job.target, ports, self._metrics, leading=self._may_tick, paused=paused, continuity=continuity)
+            continuity = Continuity(
+                job.target.name, policy, self._statuses, past, self._metrics, left=left, witness=self._log
+            )
+        return Runner(
+            job.target,
+            ports,
+            self._metrics,
+            leading=self._may_tick,
+            paused=paused,
+            continuity=continuity,
+            witness=self._log,
+        )
 
 
 def _elector(api: client.ApiClient, namespace: str, candidacy: Candidacy) -> Elector:

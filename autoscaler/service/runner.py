@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import structlog
 
+from autoscaler.journal.beginnings import Began
 from autoscaler.loop import Ports, State, Target, begin, tick
-from autoscaler.service.continuity import Continuity
+from autoscaler.service.continuity import Continuity, Witness
 from autoscaler.service.recorder import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -25,6 +26,7 @@ class Runner:
         leading: whether this process leads; without leading nothing is read and nothing decided.
         paused: whether somebody has paused the target.
         continuity: what outlives this process, for a policy that has such; None begins anew each time.
+        witness: is told of each beginning.
         monotonic: seconds of a clock that never jumps.
 
     Attributes:
@@ -40,6 +42,7 @@ class Runner:
         leading: Callable[[], bool],
         paused: Callable[[], bool],
         continuity: Continuity | None = None,
+        witness: Witness | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.target = target
@@ -49,6 +52,7 @@ class Runner:
         self._metrics = metrics
         self._monotonic = monotonic
         self._continuity = continuity
+        self._witness = witness
         self._began: tuple[Ports, State] | None = None
         self._ticking = threading.Lock()
         self._ended = False
@@ -99,4 +103,7 @@ class Runner:
         ports = self._make_ports()
         now_s = ports.clock.now_s()
         memory = self._continuity.begin(now_s, ports.trainer) if self._continuity is not None else None
+        if self._witness is not None:
+            recalled = self._continuity.recalled if self._continuity is not None else None
+            self._witness.note(Began(self.target.name, now_s, recalled.decode() if recalled else None))
         return ports, begin(self.target, now_s, memory)

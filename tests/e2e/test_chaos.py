@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 from kubernetes import client
+from rig.command import autoscaler
 from rig.controller import controller
 from rig.installed import NAME, scale_writes, stale_writes
 from rig.processes import wait_for
@@ -61,9 +62,9 @@ class Nodes:
 class Storm:
     """Two controllers, each behind a proxy, and all that can be done to them. Every fault is over when it returns."""
 
-    def __init__(self, installed, prometheus, load, target, proxies, start):
+    def __init__(self, installed, prometheus, load, target, policies, proxies, start):
         self.installed, self.prometheus, self.load, self.target = installed, prometheus, load, target
-        self.proxies, self.start = proxies, start
+        self.policies, self.proxies, self.start = policies, proxies, start
         self.chance = random.Random(SEED)
         self.running = {pod: start(pod) for pod in proxies}
         self.by_hand = 0
@@ -167,7 +168,7 @@ def storm(cluster, installed, pods, tmp_path):
             kubeconfig, journal = installed.kubeconfig(pod, proxies[pod].url), tmp_path / f"{pod}.jsonl"
             return stack.enter_context(controller(tmp_path, pod, policies, kubeconfig, "--journal", journal))
 
-        yield Storm(installed, prometheus, load, target, proxies, start)
+        yield Storm(installed, prometheus, load, target, policies, proxies, start)
 
 
 def test_random_faults_break_no_promise_and_all_ends_well(storm, tmp_path):
@@ -184,8 +185,11 @@ def test_random_faults_break_no_promise_and_all_ends_well(storm, tmp_path):
     assert written
     assert all(1 <= each.replicas <= MOST for each in written)
     for pod in storm.proxies:
-        for tick in read(tmp_path / f"{pod}.jsonl"):
+        log = tmp_path / f"{pod}.jsonl"
+        for tick in read(log):
             keeps_its_promises(tick)
+        ended = autoscaler("rerun", log, "--policies", storm.policies, "--namespace", storm.installed.namespace)
+        assert ended.code == 0, ended.out + ended.err
 
 
 def keeps_its_promises(tick):

@@ -3,16 +3,19 @@
 import errno
 import os
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.journal.log import JsonlJournal, Rotation, decode, encode, read
+from autoscaler.journal.beginnings import Began, Learned
+from autoscaler.journal.log import JsonlJournal, Rotation, decode, encode, read, records
 from autoscaler.model import (
     Cause,
     Decision,
     Fleet,
     Histogram,
+    History,
     InvalidInput,
     Missing,
     Observation,
@@ -73,6 +76,22 @@ def test_a_tick_survives_writing_and_reading(tick):
 def test_the_same_tick_is_the_same_bytes_on_one_line(tick):
     assert encode(tick) == encode(decode(encode(tick)))
     assert encode(tick).count(b"\n") == 1
+
+
+@pytest.mark.parametrize("known", [None, np.array([True, False, True])], ids=["all measured", "with a gap"])
+def test_a_log_says_how_a_target_began_and_what_past_it_learned_from(tmp_path, known):
+    past = History(60.0, np.array([3, 0, 5]), 180.0, known)
+    began, learned = Began("tts", 200.0, '{"price": 3}'), Learned.of("tts", "abc", 200.0, past)
+    path = tmp_path / "log.jsonl"
+    journal = JsonlJournal(path)
+    for other in (began, learned):
+        journal.note(other)
+    journal.append(BLIND)
+    assert list(records(path)) == [began, learned, BLIND]
+    assert list(read(path)) == [BLIND]
+    again = learned.past
+    assert (again.bin_s, again.counts.tolist(), again.end_s) == (past.bin_s, past.counts.tolist(), past.end_s)
+    assert known is None or again.known.tolist() == known.tolist()
 
 
 def test_a_log_goes_on_where_it_was_left(tmp_path):
@@ -145,6 +164,11 @@ def log_of(tick: Tick) -> bytes:
         ),
         pytest.param(
             b'{"format":"speech-autoscaler/decision-log","version":1}\n{"target":1}\n', r":2: .*target", id="no tick"
+        ),
+        pytest.param(
+            b'{"format":"speech-autoscaler/decision-log","version":1}\n{"began":{"target":"tts"}}\n',
+            r":2: at_s: Field required",
+            id="no beginning",
         ),
         pytest.param(log_of(at(1e300)), r":2: seen\.at_s: 1e\+300 — seconds since the epoch", id="no time"),
         pytest.param(log_of(at(0.0, "else")), r":2: decision\.ruled_by: else — one of fixed", id="no such stage"),

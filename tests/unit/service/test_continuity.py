@@ -5,6 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from autoscaler.journal.beginnings import Learned
 from autoscaler.loop import Immediate
 from autoscaler.model import Fitted, History, InvalidInput, Unreachable
 from autoscaler.service.continuity import KEEP_EVERY_S, PAUSES_S, Continuity
@@ -43,9 +44,14 @@ class Shelf(dict):
 
 class World:
     def __init__(self, kept=None, past=lambda _: PAST):
-        self.registry, self.trainer, self.asked = CollectorRegistry(), Immediate(), []
+        self.registry, self.trainer, self.asked, self.noted = CollectorRegistry(), Immediate(), [], []
         self.shelf = Shelf({NAME: kept} if kept is not None else {})
-        self.continuity = Continuity(NAME, Counting(), self.shelf, lambda at_s: self.read(past, at_s), self.metrics())
+        self.continuity = Continuity(
+            NAME, Counting(), self.shelf, lambda at_s: self.read(past, at_s), self.metrics(), witness=self
+        )
+
+    def note(self, other):
+        self.noted.append(other)
 
     def metrics(self):
         return Metrics(self.registry)
@@ -67,6 +73,8 @@ def test_what_was_kept_goes_on_and_the_past_is_learned_beside_it():
     assert world.begin() == 41
     assert world.trainer.finished() == Fitted("learned", (120, b"41", 100.0))
     assert world.sample("history_seconds") == 7200.0
+    assert world.noted == [Learned.of(NAME, "learned", 100.0, PAST)]
+    assert world.continuity.recalled == b"41"
 
 
 def test_with_nothing_kept_the_policy_begins_and_learns_from_the_past_alone():
@@ -79,6 +87,7 @@ def test_what_does_not_fit_is_refused_loudly_and_not_learned_from():
     world = World(kept="x")
     assert world.begin() is None
     assert world.trainer.finished().model == (120, None, 100.0)
+    assert world.continuity.recalled is None
     assert world.sample("kept_memory_refused_total") == 1
     [said] = [line for line in world.logs if line["log_level"] == "error"]
     assert said["problems"] == ("kept memory: no number",)

@@ -4,6 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from autoscaler.journal.beginnings import Began
 from autoscaler.loop import Ports, Target
 from autoscaler.model import (
     Cause,
@@ -91,7 +92,14 @@ def metrics(registry):
     return Metrics(registry)
 
 
-def runner(world, metrics, policy, leading=lambda: True, monotonic=lambda: 0.0, continuity=None):
+class Notes(list):
+    """A witness."""
+
+    def note(self, other):
+        self.append(other)
+
+
+def runner(world, metrics, policy, leading=lambda: True, monotonic=lambda: 0.0, continuity=None, witness=None):
     target = Target("voice/tts", policy, Rails(1, 10))
     return Runner(
         target,
@@ -100,6 +108,7 @@ def runner(world, metrics, policy, leading=lambda: True, monotonic=lambda: 0.0, 
         leading=leading,
         paused=lambda: False,
         continuity=continuity,
+        witness=witness,
         monotonic=monotonic,
     )
 
@@ -194,9 +203,10 @@ class Lasts:
     """A continuity that keeps a count."""
 
     def __init__(self, kept=None):
-        self.kept, self.tended = kept, []
+        self.kept, self.tended, self.recalled = kept, [], None
 
     def begin(self, at_s, trainer):
+        self.recalled = None if self.kept is None else b"%d" % self.kept
         return self.kept
 
     def tend(self, memory, at_s, trainer):
@@ -216,6 +226,20 @@ def test_a_target_goes_on_with_what_was_kept_and_keeps_it_at_the_end(metrics):
     assert (policy.memories, lasts.tended, lasts.kept) == ([41, 42], [42, 43], 43)
     ours.run()
     assert policy.memories == [41, 42]
+
+
+def test_each_beginning_is_noted_with_what_it_goes_on_with(metrics):
+    notes, leads = Notes(), iter([True, True, False, True])
+    ours = runner(World(metrics), metrics, Wish(), leading=lambda: next(leads), continuity=Lasts(41), witness=notes)
+    for _ in range(4):
+        ours.run()
+    assert notes == [Began("voice/tts", 100.0, "41")] * 2
+
+
+def test_a_policy_that_keeps_nothing_begins_with_nothing(metrics):
+    notes = Notes()
+    runner(World(metrics), metrics, Wish(), witness=notes).run()
+    assert notes == [Began("voice/tts", 100.0, None)]
 
 
 def test_who_does_not_lead_any_more_has_nothing_to_leave(metrics):
