@@ -84,10 +84,10 @@ class Installed:
             yield process
 
     @contextmanager
-    def pair(self, policies: Path) -> Iterator[tuple[ControllerProcess, ControllerProcess]]:
+    def pair(self, policies: Path, *flags: object) -> Iterator[tuple[ControllerProcess, ControllerProcess]]:
         """Both processes, the leader first."""
         first, second = self.pods()
-        with self.controller(first, policies) as one, self.controller(second, policies) as other:
+        with self.controller(first, policies, *flags) as one, self.controller(second, policies, *flags) as other:
             wait_for("a leader", lambda: one.leading() or other.leading())
             yield (one, other) if one.leading() else (other, one)
 
@@ -135,6 +135,15 @@ def scale_writes(installed: Installed, target: str | None = None) -> list[ScaleW
         if event["objectRef"].get("subresource") == "scale"
     ]
     return [each for each in found if target in (None, each.target)]
+
+
+def scale_times(installed: Installed) -> list[str]:
+    """When writes of a size took effect, oldest first; times can be compared as text."""
+    return [
+        event["stageTimestamp"]
+        for event in installed.asked(verb="patch")
+        if event["objectRef"].get("subresource") == "scale" and event["responseStatus"]["code"] == 200
+    ]
 
 
 def install(cluster: Cluster, folder: Path, overlay: str = "overlays/fenced") -> Installed:
