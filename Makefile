@@ -13,7 +13,7 @@ PIP = -m pip --quiet --disable-pip-version-check
 DEV := .venv/bin/python
 DEMO := .venv-demo/bin/python
 
-.PHONY: help demo test lint soak bench table rig story serve-asr serve-tts docs lock clean
+.PHONY: help demo test lint soak bench table rig story jumps takeover serve-asr serve-tts docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is to make
@@ -46,9 +46,14 @@ table: .venv/.ready ## The whole comparison over all recorded traces (hours, goe
 rig: .venv/.ready ## Watch the controller on a real control plane with pods as processes: docs/rig.md
 	PYTHONPATH=tests $(DEV) -m rig.story --push 60
 
-story: .venv/.ready ## The same with the whole burst, and without a reserve: ten minutes
-	PYTHONPATH=tests $(DEV) -m rig.story --standby 6
-	PYTHONPATH=tests $(DEV) -m rig.story --standby 0
+story: .venv/.ready ## The same for five minutes, under ours, the HPA controller and KEDA, beside the simulator (an hour): docs/rig.md
+	PYTHONPATH=tests $(DEV) -m rig.side_by_side --runs out/story.jsonl
+
+jumps: .venv/.ready ## Five jumps at different phases of the scrape, a minute each (a quarter of an hour)
+	PYTHONPATH=tests $(DEV) -m rig.jumps
+
+takeover: .venv/.ready ## How long nobody leads when the leader dies or hangs, with the default lease (five minutes)
+	PYTHONPATH=tests $(DEV) -m rig.takeover
 
 serve-asr: .venv/.ready ## Speech recognition on the small digits model, http://127.0.0.1:8000
 	.venv/bin/inference-server serve --engine sensevoice -o model=tests/models/sensevoice-digits --port 8000

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.loop import Target
-from autoscaler.model import History, InvalidInput, Routing
+from autoscaler.model import History, InvalidInput, Routing, Workload
 from autoscaler.policies.build import build
 from autoscaler.spec import LoadedPolicy, find_policy
 from autoscaler.spec.policy import GatedStandby, ServingStandby
 from autoscaler.spec.workload import Replicas
-from simulations.draw import draw
+from simulations.draw import Traffic, draw
 from simulations.run import Record, play
 from simulations.score import Run, phases, score
 from simulations.traffic.trace import Trace
@@ -40,6 +40,7 @@ PHASES_S = tuple(np.arange(0.25, SCRAPE_S, 0.5).tolist())
 """How long after a scrape the jump comes."""
 TICK_AFTER_S = 0.7
 """The first tick is so long after a scrape."""
+NO_PAST = History(1.0, np.zeros(0, np.int64), 0.0)
 WELL_S = 10
 """It is well again when the 99 % quantile of so many seconds of arrival in a row is within the objective."""
 
@@ -64,6 +65,23 @@ class Told:
     well_again_s: float
     """Second of arrival from which on requests are within the objective again."""
     pod_s: float
+    """From the end of the warm-up to the end of the replay."""
+    pushed_pod_s: float
+    """During the push."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Traffic with a push in it."""
+
+    traffic: Traffic
+    at_s: float
+    push_s: float
+
+    @property
+    def ends_s(self) -> float:
+        """When the push is over."""
+        return self.at_s + self.push_s
 
 
 def variants(shipped: LoadedPolicy) -> list[Variant]:
@@ -104,31 +122,44 @@ def push(seed: int) -> Trace:
 def tell(policy: LoadedPolicy, routing: Routing, seed: int, phase_s: float) -> Told:
     """Replay one jump, which comes `phase_s` after a scrape."""
     trace, served = push(seed), replace(policy.serving(None), routing=routing)
-    first_scrape_s = (JUMP_S - phase_s) % SCRAPE_S
+    rule, rails = build(policy, served, NO_PAST)
+    jump = Jump(draw(trace, served, seed), JUMP_S, PUSH_S)
+    return replayed(jump, Target(policy.name, rule, rails), served, seed=seed, phase_s=phase_s)
+
+
+def replayed(
+    jump: Jump, target: Target, served: Workload, *, seed: int, phase_s: float, tick_after_s: float = TICK_AFTER_S
+) -> Told:
+    """Replay a jump that comes `phase_s` after a scrape; the first tick is `tick_after_s` after the first scrape."""
+    first_scrape_s = (jump.at_s - phase_s) % SCRAPE_S
     conditions = Conditions(
-        scrape_s=SCRAPE_S, scrape_phase_s=first_scrape_s, first_tick_s=first_scrape_s + TICK_AFTER_S
+        scrape_s=SCRAPE_S, scrape_phase_s=first_scrape_s, first_tick_s=first_scrape_s + tick_after_s
     )
-    traffic = draw(trace, served, seed)
-    world = World(trace.name, traffic, served, seed, conditions)
-    rule, rails = build(policy, served, History(1.0, np.zeros(0, np.int64), 0.0))
-    play(world, Target(policy.name, rule, rails), Record(0.0), traffic.duration_s)
+    world = World("push", jump.traffic, served, seed, conditions)
+    play(world, target, Record(0.0), jump.traffic.duration_s)
     runs = world.engine
-    run = Run(traffic, runs.finish_s, runs.pod_log(), runs.queued_at_step, world.step_s)
-    return _told(run, served.objective_s, score(run, served, conditions.batching, conditions.warm_up_s).pod_s)
+    run = Run(jump.traffic, runs.finish_s, runs.pod_log(), runs.queued_at_step, world.step_s)
+    return _told(run, jump, served.objective_s, score(run, served, conditions.batching, conditions.warm_up_s).pod_s)
 
 
-def _told(run: Run, objective_s: float, pod_s: float) -> Told:
+def _told(run: Run, jump: Jump, objective_s: float, pod_s: float) -> Told:
     arrival_s = run.traffic.arrival_s
-    pushed = (arrival_s >= JUMP_S) & (arrival_s < JUMP_S + PUSH_S)
+    pushed = (arrival_s >= jump.at_s) & (arrival_s < jump.ends_s)
     latency_s = (run.finish_s - arrival_s)[pushed]
-    begins, ends = phases(run.pods, run.traffic.duration_s).serving
+    held = phases(run.pods, run.traffic.duration_s)
+    begins, ends = held.serving
+    in_push_s = [
+        np.clip(till, jump.at_s, jump.ends_s) - np.clip(since, jump.at_s, jump.ends_s)
+        for since, till in (held.starting, held.standby, held.serving, held.draining)
+    ]
     return Told(
         lost=int(np.isinf(run.finish_s).sum()),
         late_ratio=float((latency_s > objective_s).mean()),
-        first_serves_s=_first_s(begins, ends, int(_serving(begins, ends, JUMP_S)) + 1),
-        enough_serve_s=_first_s(begins, ends, ENOUGH),
-        well_again_s=_well_again_s(arrival_s[pushed] - JUMP_S, latency_s, objective_s),
+        first_serves_s=_first_s(begins, ends, jump, int(_serving(begins, ends, jump.at_s)) + 1),
+        enough_serve_s=_first_s(begins, ends, jump, ENOUGH),
+        well_again_s=_well_again_s(arrival_s[pushed] - jump.at_s, latency_s, objective_s, jump.push_s),
         pod_s=pod_s,
+        pushed_pod_s=float(np.concatenate(in_push_s).sum()),
     )
 
 
@@ -136,17 +167,17 @@ def _serving(begins: Floats, ends: Floats, at_s: float) -> float:
     return float((begins <= at_s).sum() - (ends <= at_s).sum())
 
 
-def _first_s(begins: Floats, ends: Floats, pods: int) -> float:
+def _first_s(begins: Floats, ends: Floats, jump: Jump, pods: int) -> float:
     """Since the jump, when at least so many serve."""
-    if _serving(begins, ends, JUMP_S) >= pods:
+    if _serving(begins, ends, jump.at_s) >= pods:
         return 0.0
-    moments = np.sort(begins[(begins > JUMP_S) & (begins < JUMP_S + PUSH_S)])
-    return next((float(at_s - JUMP_S) for at_s in moments if _serving(begins, ends, at_s) >= pods), float("inf"))
+    moments = np.sort(begins[(begins > jump.at_s) & (begins < jump.ends_s)])
+    return next((float(at_s - jump.at_s) for at_s in moments if _serving(begins, ends, at_s) >= pods), float("inf"))
 
 
-def _well_again_s(since_s: Floats, latency_s: Floats, objective_s: float) -> float:
+def _well_again_s(since_s: Floats, latency_s: Floats, objective_s: float, push_s: float) -> float:
     """The first second of arrival from which on ten in a row have their 99 % quantile within the objective."""
-    seconds = [latency_s[(since_s >= at) & (since_s < at + 1)] for at in range(int(PUSH_S))]
+    seconds = [latency_s[(since_s >= at) & (since_s < at + 1)] for at in range(int(push_s))]
     well = [len(each) == 0 or np.quantile(each, 0.99, method="lower") <= objective_s for each in seconds]
     runs = (at for at in range(len(well) - WELL_S + 1) if all(well[at : at + WELL_S]))
     return float(next(runs, np.inf))

@@ -5,8 +5,11 @@ A pod gets the address 10.a.b.c, because EndpointSlices refuse loopback; what ru
 
 from __future__ import annotations
 
+import json
+import math
 import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +21,8 @@ from rig.cluster import Cluster
 
 ROUND_S = 0.1
 """How often the node looks at its pods."""
+PROBE_S = 1.0
+"""How often it asks a pod that was ready, as a kubelet would."""
 
 
 class Running(Protocol):
@@ -84,6 +89,15 @@ class _Played:
     address: str
     told_ready: bool = False
     told_to_end: bool = False
+    probed_s: float = -math.inf
+
+    def changed(self) -> bool:
+        """Whether its probe says something new; one that was ready is asked less often."""
+        now_s = time.monotonic()
+        if self.told_ready and now_s < self.probed_s + PROBE_S:
+            return False
+        self.probed_s = now_s
+        return self.running.ready() != self.told_ready
 
 
 @dataclass
@@ -93,6 +107,8 @@ class Node:
     cluster: Cluster
     namespace: str
     runtime: Runtime
+    sizes: list[tuple[float, int]] = field(default_factory=list)
+    """Monotonic time and number of pods that hold a GPU, at each change."""
     _pods: dict[str, _Played] = field(default_factory=dict)
     _prefix: str = field(default_factory=lambda: f"{random.randint(1, 254)}.{random.randint(0, 255)}")
     _addresses: Iterator[int] = field(default_factory=lambda: iter(range(1, 255)))
@@ -109,16 +125,20 @@ class Node:
 
     def look(self) -> None:
         """One round: level-triggered, so whatever fails is done in the next one."""
-        for pod in self.cluster.core.list_namespaced_pod(self.namespace).items:
-            name = str(pod.metadata.name)
+        # The generated client takes several milliseconds to make an object of each pod.
+        listed = self.cluster.core.list_namespaced_pod(self.namespace, _preload_content=False).data
+        for pod in json.loads(listed)["items"]:
+            name = str(pod["metadata"]["name"])
             played = self._pods.get(name)
-            if pod.metadata.deletion_timestamp:
+            if "deletionTimestamp" in pod["metadata"]:
                 self._end(name, played)
             elif played is None:
                 self._begin(name)
-            elif played.running.ready() != played.told_ready:
+            elif played.changed():
                 played.told_ready = not played.told_ready
                 self._tell(name, played)
+        if not self.sizes or self.sizes[-1][1] != len(self._pods):
+            self.sizes.append((time.monotonic(), len(self._pods)))
 
     def addresses(self) -> dict[str, str]:
         """Where the running pods listen, by name."""

@@ -72,9 +72,10 @@ class PrometheusServer:
         with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as response:
             return str(response.read().decode())
 
-    def query(self, promql: str) -> list[dict]:
-        """The series of an instant query."""
-        address = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': promql})}"
+    def query(self, promql: str, at_s: float | None = None) -> list[dict]:
+        """The series of an instant query: now, or at a time."""
+        asked = {"query": promql} | ({} if at_s is None else {"time": f"{at_s:.3f}"})
+        address = f"{self.url}/api/v1/query?{urllib.parse.urlencode(asked)}"
         with urllib.request.urlopen(address, timeout=5) as response:
             return json.load(response)["data"]["result"]
 

@@ -1,7 +1,7 @@
 """The story on a real control plane: 2 requests/s become 35, and loaded pods stand by.
 
-Pods are processes, Prometheus scrapes them, a balancer sends to those that the EndpointSlices list, and the
-controller runs the shipped policy `holiday-push`. `python -m rig.story` plays it and says what happened.
+Pods are processes, Prometheus scrapes them, a balancer sends to those that the EndpointSlices list, and whoever
+is to be shown sizes the Deployment. `python -m rig.story` plays it once and says what happened.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
-from rig import programs
 from rig.balancer import Answer, Endpoints, send
 from rig.cluster import ROLE, Cluster, Deployment
+from rig.contenders import Contender, Ours, Site
 from rig.control_plane import control_plane
-from rig.controller import ControllerProcess, controller
-from rig.node import node
+from rig.node import Node, node
 from rig.processes import free_ports, wait_for
 from rig.prometheus import PrometheusServer, prometheus_server
 from rig.servers import Servers, scraped
@@ -33,21 +31,22 @@ from autoscaler.model import ColdStart, Workload
 from simulations.draw import place, service_times
 
 Floats = npt.NDArray[np.float64]
+Sizes = list[tuple[float, int]]
 
 NAME = "emotivoice"
 CALM_RPS, PUSH_RPS = 2.0, 35.0
-SERVING = 2
 ENOUGH = 8
 SCRAPE_S = 5.0
 OBJECTIVE_S = 0.8
 TTS = Workload("tts", OBJECTIVE_S, 0.99, 0.18, 0.6, ColdStart(15.0, 21.0))
+WELL_S = 10
+"""Well again: so many seconds of arrival in a row within the objective."""
 
 
 @dataclass(frozen=True)
 class Play:
     """What is played."""
 
-    standby: int = 6
     load_s: float = 15.0
     calm_s: float = 30.0
     push_s: float = 300.0
@@ -62,16 +61,23 @@ class Told:
     """During the push."""
     lost: int
     late_ratio: float
+    """Of the requests of the push: answered after more than the objective, or lost."""
     first_serves_s: float
     enough_serve_s: float
     well_again_s: float
     """Second of arrival from which on ten in a row have their 99 % quantile within the objective."""
+    pod_s: float
+    """Pods that hold a GPU, loading and ending ones too, over the push."""
+    phase_s: float
+    """How long before the jump the newest scrape of a serving pod was."""
+    serving: Sizes
+    """Pods in the EndpointSlices, from each moment on."""
 
     def __str__(self) -> str:
         return (
             f"{self.requests} requests in the push, {self.lost} lost, {self.late_ratio:.1%} late; the first more pod "
             f"serves after {self.first_serves_s:.1f} s, {ENOUGH} serve after {self.enough_serve_s:.1f} s, within the "
-            f"objective again from {self.well_again_s:.0f} s on"
+            f"objective again from {self.well_again_s:.0f} s on; {self.pod_s:.0f} pod-seconds"
         )
 
 
@@ -79,17 +85,26 @@ class Told:
 class Stage:
     """Everything that runs before the jump."""
 
+    site: Site
     deployment: Deployment
     endpoints: Endpoints
-    ours: ControllerProcess
+    node: Node
     port: int
 
     def tell(self, play: Play) -> Told:
         """Send the requests and see what becomes of them."""
         at_s, service_s = requests(play)
-        jump_s = time.monotonic() + play.calm_s
+        jump_s, jumped_at_s = time.monotonic() + play.calm_s, time.time() + play.calm_s
         answers = send(self.endpoints, self.port, at_s.tolist(), service_s.tolist())
-        return told(play, answers, [(at - jump_s, size) for at, size in self.endpoints.sizes])
+        serving, held = ([(at - jump_s, size) for at, size in each.sizes] for each in (self.endpoints, self.node))
+        phase_s = self._phase_s(jumped_at_s)
+        return told(play, answers, serving, held, phase_s)
+
+    def _phase_s(self, jumped_at_s: float) -> float:
+        """Age of the newest sample that a rule could see at the jump."""
+        newest = f'max(timestamp(speech_requests_received_total{{namespace="{self.site.namespace}"}}))'
+        [series] = self.site.prometheus.query(newest, jumped_at_s)
+        return jumped_at_s - float(series["value"][1])
 
 
 def requests(play: Play) -> tuple[Floats, Floats]:
@@ -101,23 +116,36 @@ def requests(play: Play) -> tuple[Floats, Floats]:
     return at_s, service_times(len(at_s), TTS, random)
 
 
-def told(play: Play, answers: Sequence[Answer], sizes: Sequence[tuple[float, int]]) -> Told:
-    """Sum up. `sizes`: seconds since the jump, and how many pods serve from then on."""
+def told(play: Play, answers: Sequence[Answer], serving: Sizes, held: Sizes, phase_s: float) -> Told:
+    """Sum up. `serving`, `held`: seconds since the jump, and how many pods from then on."""
     pushed = [answer for answer in answers if answer.at_s >= play.calm_s]
     bad = [answer.status != 200 or answer.latency_s > OBJECTIVE_S for answer in pushed]
-    before = next((size for at_s, size in reversed(sizes) if at_s <= 0), SERVING)
+    before = _size_at(serving, 0.0)
     return Told(
         requests=len(pushed),
         lost=sum(answer.status != 200 for answer in answers),
         late_ratio=sum(bad) / max(len(pushed), 1),
-        first_serves_s=_reached_s(sizes, before + 1),
-        enough_serve_s=_reached_s(sizes, ENOUGH),
+        first_serves_s=_reached_s(serving, before + 1),
+        enough_serve_s=0.0 if before >= ENOUGH else _reached_s(serving, ENOUGH),
         well_again_s=_well_again_s(play, pushed),
+        pod_s=_integral(held, play.push_s),
+        phase_s=phase_s,
+        serving=[(0.0, before), *((at_s, size) for at_s, size in serving if 0 < at_s <= play.push_s)],
     )
 
 
-def _reached_s(sizes: Sequence[tuple[float, int]], pods: int) -> float:
+def _size_at(sizes: Sizes, at_s: float) -> int:
+    return next((size for since_s, size in reversed(sizes) if since_s <= at_s), 0)
+
+
+def _reached_s(sizes: Sizes, pods: int) -> float:
     return next((at_s for at_s, size in sizes if at_s > 0 and size >= pods), float("inf"))
+
+
+def _integral(sizes: Sizes, until_s: float) -> float:
+    """Pod-seconds from 0 on."""
+    moments = [0.0, *(at_s for at_s, _ in sizes if 0 < at_s < until_s), until_s]
+    return sum((end - begin) * _size_at(sizes, begin) for begin, end in pairwise(moments))
 
 
 def _well_again_s(play: Play, pushed: Sequence[Answer]) -> float:
@@ -126,50 +154,51 @@ def _well_again_s(play: Play, pushed: Sequence[Answer]) -> float:
         latency_s = answer.latency_s if answer.status == 200 else float("inf")
         seconds[min(int(answer.at_s - play.calm_s), len(seconds) - 1)].append(latency_s)
     well = [not each or np.quantile(each, 0.99, method="lower") <= OBJECTIVE_S for each in seconds]
-    return float(next((at for at in range(len(well) - 9) if all(well[at : at + 10])), float("inf")))
-
-
-def policy(namespace: str, url: str, standby: int) -> str:
-    """The shipped policy for this namespace and this Prometheus, with so many pods in reserve."""
-    shipped: dict[str, Any] = yaml.safe_load((programs.REPOSITORY / "policies" / "holiday-push.yaml").read_text())
-    shipped["metadata"]["namespace"] = namespace
-    spec = shipped["spec"]
-    spec["replicas"]["min"] = SERVING + standby
-    spec["standby"]["min"] = standby
-    spec["signals"]["prometheus"]["url"] = url
-    return yaml.safe_dump(shipped)
+    runs = (at for at in range(len(well) - WELL_S + 1) if all(well[at : at + WELL_S]))
+    return float(next(runs, float("inf")))
 
 
 @contextmanager
-def stage(
-    folder: Path, cluster: Cluster, namespace: str, kubeconfig: Path, prometheus: PrometheusServer, play: Play
-) -> Iterator[Stage]:
-    """Two pods serve, the others stand by, the controller leads; ended with the block."""
+def stage(site: Site, contender: Contender, play: Play) -> Iterator[Stage]:
+    """The pods are loaded and scraped, and somebody sizes them; ended with the block."""
     [port] = free_ports(1)
-    servers = Servers(folder, port, play.load_s, OBJECTIVE_S)
-    pods = SERVING + play.standby
-    policies = folder / "policies"
-    policies.mkdir()
-    (policies / "push.yaml").write_text(policy(namespace, prometheus.url, play.standby))
-    with node(cluster, namespace, servers) as playing, scraped(playing, prometheus, port):
-        deployment = cluster.order(namespace, NAME, pods)
+    servers = Servers(site.folder, port, play.load_s, OBJECTIVE_S)
+    pods = contender.serving + contender.standby
+    with node(site.cluster, site.namespace, servers) as playing, scraped(playing, site.prometheus, port):
+        deployment = site.cluster.order(site.namespace, NAME, pods)
         deployment.expose()
         wait_for(f"{pods} pods to load", lambda: deployment.ready() == pods, 60.0 + play.load_s)
-        for pod in deployment.pods()[SERVING:]:
+        for pod in deployment.pods()[contender.serving :]:
             deployment.relabel(pod.metadata.name, "standby")
-        endpoints = Endpoints(cluster, namespace, NAME)
+        endpoints = Endpoints(site.cluster, site.namespace, NAME)
         endpoints.start()
-        wait_for("two in the EndpointSlices", lambda: len(endpoints.addresses) == SERVING)
-        wait_for("Prometheus to scrape all", lambda: _scraped(prometheus, namespace) == pods, 60.0)
-        with controller(folder, "pod-a", policies, kubeconfig) as ours:
-            wait_for("the controller to lead", ours.leading)
-            wait_for("its first decision", lambda: "desired_replicas{" in ours.get("/metrics")[1])
-            yield Stage(deployment, endpoints, ours, port)
+        wait_for("those that serve in the EndpointSlices", lambda: len(endpoints.addresses) == contender.serving)
+        wait_for("Prometheus to scrape all", lambda: _scraped(site.prometheus, site.namespace) == pods, 60.0)
+        with contender.scales(site, deployment):
+            yield Stage(site, deployment, endpoints, playing, port)
         endpoints.stop()
 
 
 def _scraped(prometheus: PrometheusServer, namespace: str) -> int:
     return len(prometheus.query(f'speech_requests_received_total{{namespace="{namespace}"}}'))
+
+
+@contextmanager
+def site() -> Iterator[Site]:
+    """A control plane and a Prometheus of its own."""
+    with TemporaryDirectory() as name, control_plane(Path(name)) as plane:
+        folder, cluster = Path(name), Cluster(plane)
+        (folder / "prometheus").mkdir()
+        with prometheus_server("3", folder / "prometheus", SCRAPE_S) as prometheus:
+            yield Site(folder, cluster, cluster.namespace(), plane.kubeconfig, prometheus)
+
+
+def perform(contender: Contender, play: Play) -> Told:
+    """Play it once, on a site of its own."""
+    with site() as here, stage(here, contender, play) as ready:
+        look = f"kubectl --kubeconfig {here.kubeconfig} -n {here.namespace} get pods -L {ROLE}"
+        print(f"{contender.name}: {look}", file=sys.stderr, flush=True)
+        return ready.tell(play)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -179,18 +208,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--push", type=float, default=300.0, help="seconds of 35 requests/s")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
-    play = Play(standby=asked.standby, push_s=asked.push, seed=asked.seed)
-    with TemporaryDirectory() as name, control_plane(Path(name)) as plane:
-        folder = Path(name)
-        cluster = Cluster(plane)
-        namespace = cluster.namespace()
-        (folder / "prometheus").mkdir()
-        with (
-            prometheus_server("3", folder / "prometheus", SCRAPE_S) as prometheus,
-            stage(folder, cluster, namespace, plane.kubeconfig, prometheus, play) as ready,
-        ):
-            print(f"kubectl --kubeconfig {plane.kubeconfig} -n {namespace} get pods -L {ROLE}", flush=True)
-            print(ready.tell(play))
+    print(perform(Ours(asked.standby), Play(push_s=asked.push, seed=asked.seed)))
     return 0
 
 

@@ -1,0 +1,45 @@
+"""The jump of the story at several phases of the scrape: `python -m rig.jumps`.
+
+Each is played on a site of its own, with six gated pods in reserve. Prometheus scrapes every pod at a moment of its
+own within the interval, so the phase is the age of the newest sample when the jump comes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from statistics import median
+
+from rig.contenders import Ours
+from rig.story import SCRAPE_S, Play, Told, perform
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print a row for each jump, and the medians."""
+    parser = argparse.ArgumentParser(prog="python -m rig.jumps", description=__doc__)
+    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--push", type=float, default=60.0, help="seconds of 35 requests/s")
+    parser.add_argument("--calm", type=float, default=30.0, help="seconds before; each jump a fifth of a scrape later")
+    asked = parser.parse_args(arguments)
+    print("| newest sample | first more serves | 8 serve | late | lost | well again |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    found = []
+    for number in range(asked.times):
+        calm_s = asked.calm + number * SCRAPE_S / asked.times
+        found.append(perform(Ours(6), Play(calm_s=calm_s, push_s=asked.push, seed=1 + number)))
+        print(_row(f"{found[-1].phase_s:.1f} s before", found[-1:]), flush=True)
+    print(_row("median", found))
+    return 0
+
+
+def _row(what: str, told: Sequence[Told]) -> str:
+    first, enough, well = (
+        median(getattr(each, name) for each in told) for name in ("first_serves_s", "enough_serve_s", "well_again_s")
+    )
+    late, lost = median(each.late_ratio for each in told), max(each.lost for each in told)
+    return f"| {what} | {first:.1f} s | {enough:.1f} s | {late:.1%} | {lost} | {well:.0f} s |"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
