@@ -8,24 +8,15 @@ names each of them.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from autoscaler.forecast.priorfile import load as load_priors
 from autoscaler.model import History, InvalidInput, Mode, Rails, Workload
 from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaPolicy, HpaSettings
 from autoscaler.policies.keda import KedaPolicy, KedaSettings
 from autoscaler.policies.kpa import KpaPolicy, KpaSettings
 from autoscaler.policies.policy import AnyPolicy
-from autoscaler.policies.predictive import (
-    Backlog,
-    Bounds,
-    PredictivePolicy,
-    PriceRule,
-    Reserve,
-    Settings,
-)
 from autoscaler.policies.windows import Signal, Windowed
 from autoscaler.spec import LoadedPolicy
 from autoscaler.spec.base import Model
@@ -36,6 +27,9 @@ from autoscaler.spec.policy import FixedRule, GatedStandby
 from autoscaler.spec.predictive import PredictiveRule
 from autoscaler.spec.promql import Measure
 from autoscaler.spec.replayable import hpa_measure, metric_name, trigger_measure, trigger_name
+
+if TYPE_CHECKING:
+    from autoscaler.policies.predictive import PredictivePolicy, Reserve
 
 LEAST_PRICE = 1.2
 """Least price of a miss in service times: below one, not even the pod that serves would pay."""
@@ -76,8 +70,7 @@ def _built(policy: LoadedPolicy, served: Workload, history: History | None) -> t
         case KpaRule():
             return _kpa(rule, served), Rails(served.min_replicas, served.max_replicas)
         case PredictiveRule():
-            found = _predictive(policy, rule, served)
-            return PredictivePolicy(found, history), Rails(served.min_replicas, served.max_replicas)
+            return _predictive(policy, rule, served, history), Rails(served.min_replicas, served.max_replicas)
 
 
 def _fixed(policy: LoadedPolicy, rule: FixedRule) -> FixedPolicy:
@@ -146,12 +139,18 @@ def _kpa(rule: KpaRule, served: Workload) -> KpaPolicy:
     return KpaPolicy(KpaSettings.from_api(config, annotations, concurrency))
 
 
-def _predictive(policy: LoadedPolicy, rule: PredictiveRule, served: Workload) -> Settings:
+def _predictive(
+    policy: LoadedPolicy, rule: PredictiveRule, served: Workload, history: History | None
+) -> PredictivePolicy:
     """A stated price is a price whose least and most are the same.
 
     A tick is not shorter than the scrape interval, but where pods stand by: a promotion takes a second, so what a
     scrape shows is used within one.
     """
+    # Learning takes scipy and scikit-learn, a hundred megabytes that a process without such a target does without.
+    from autoscaler.forecast.priorfile import load as load_priors
+    from autoscaler.policies.predictive import Backlog, Bounds, PredictivePolicy, PriceRule, Settings
+
     interval_s = max(rule.tick_s, policy.spec.signals.prometheus.scrape_interval_s or 0.0)
     standby = policy.spec.standby
     reserve = _reserve(standby, served) if isinstance(standby, GatedStandby) else None
@@ -159,7 +158,7 @@ def _predictive(policy: LoadedPolicy, rule: PredictiveRule, served: Workload) ->
         first, least, most = rule.first_price_s, LEAST_PRICE * served.service_mean_s, rule.most_price_s
     else:
         first = least = most = rule.miss_price
-    return Settings(
+    settings = Settings(
         workload=served,
         bounds=Bounds(reserve.serving if reserve else max(served.min_replicas, 1), served.max_replicas),
         price=PriceRule(1 - served.objective_share, first, least, most, rule.first_correction),
@@ -172,9 +171,12 @@ def _predictive(policy: LoadedPolicy, rule: PredictiveRule, served: Workload) ->
         priors=load_priors(policy.prior) if policy.prior else None,
         reserve=reserve,
     )
+    return PredictivePolicy(settings, history)
 
 
 def _reserve(standby: GatedStandby, served: Workload) -> Reserve:
+    from autoscaler.policies.predictive import Reserve
+
     return Reserve(standby.min, standby.max, standby.price, max(served.min_replicas - standby.min, 1))
 
 
