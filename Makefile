@@ -31,8 +31,10 @@ lint: .venv/.ready ## ruff, mypy, import contracts
 	$(DEV) -m mypy
 	.venv/bin/lint-imports
 
-soak: .venv/.ready ## 200 random faults on two controllers and a real control plane (a quarter of an hour)
+soak: .venv/.ready ## 200 random faults on the controllers, 10 minutes of overload and 100 kills on the server (an hour)
 	SOAK_FAULTS=200 $(DEV) -m pytest tests/e2e/test_chaos.py $(PYTEST_ARGS)
+	SPEECH_OVERLOAD_S=600 $(DEV) -m pytest tests/integration/server/test_overload.py $(PYTEST_ARGS)
+	SPEECH_KILLS=100 $(DEV) -m pytest tests/integration/server/test_queue_workers.py -k killed_in_the_middle --timeout 3600 $(PYTEST_ARGS)
 
 bench: .venv/.ready ## Speed of the engine against its references
 	$(DEV) benchmarks/engine.py

@@ -2,7 +2,8 @@
 
     python benchmarks/server_batching.py [--threads 2] [--rounds 5]
 
-Prints, for a queue of 2 s clips and for a queue of mixed lengths, how many times faster the queue is worked off.
+Prints, for queues of equal and of mixed lengths, how many times faster the queue is worked off: median and range of the
+rounds, each of which does both one after the other.
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ def times_s(
     return time.perf_counter() - wall_s, time.process_time() - cpu_s
 
 
+def spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--threads", type=int, default=1)
@@ -63,20 +68,17 @@ def main() -> None:
     options = arguments.parse_args()
     engine = SenseVoice(SenseVoiceSettings(str(MODEL), threads=options.threads, vad=False))
     engine.load(Lifecycle(process_started_s()).phase)
-    lengths_s = (
-        np.random.default_rng(3).lognormal(1.1, 0.8, 64).clip(0.5, 20).tolist()
-    )  # median 3 s, as measured traffic
-    for name, clips in {
-        "2 s clips": queue([2.0] * 64),
-        "1 s clips": queue([1.0] * 64),
-        "mixed": queue(lengths_s),
-    }.items():
+    queues = {"1 s clips": [1.0] * 64, "2 s clips": [2.0] * 64, "5 s clips": [5.0] * 32}
+    for seed in (3, 4, 5):  # median 3 s, as measured traffic
+        queues[f"mixed {seed}"] = np.random.default_rng(seed).lognormal(1.1, 0.8, 64).clip(0.5, 20).tolist()
+    queues["uniform"] = np.random.default_rng(6).uniform(0.5, 20, 32).tolist()
+    for name, lengths_s in queues.items():
+        clips = queue(lengths_s)
         pairs = [
             (times_s(one_by_one, engine, clips), times_s(in_batches, engine, clips)) for _ in range(options.rounds)
         ]
-        wall = statistics.median(alone[0] / together[0] for alone, together in pairs)
-        cpu = statistics.median(alone[1] / together[1] for alone, together in pairs)
-        print(f"{name:<10} {options.threads} threads: wall x {wall:.2f}, CPU x {cpu:.2f}", flush=True)
+        wall, cpu = ([alone[clock] / together[clock] for alone, together in pairs] for clock in (0, 1))
+        print(f"{name:<10} {options.threads} threads: wall x {spread(wall)}, CPU x {spread(cpu)}", flush=True)
 
 
 if __name__ == "__main__":

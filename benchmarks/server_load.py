@@ -62,7 +62,7 @@ async def closed_loop(port: int, requests: Sequence[bytes], clients: int, total:
     numbers = iter(range(total))
 
     async def client() -> None:
-        connection = _Connection(port)
+        connection = KeptAlive(port)
         for number in numbers:
             begun_s = time.perf_counter()
             status = await connection.ask(requests[number % len(requests)])
@@ -153,8 +153,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class _Connection:
-    """Keep-alive, opened anew when the server closes it."""
+class KeptAlive:
+    """A persistent connection, opened anew when the server closes it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
