@@ -113,7 +113,8 @@ def digit_clips() -> list[DigitClip]:
 def digits_server() -> Iterator[ServerProcess]:
     """A ready server with the digits model, shared by the tests that leave it as it is."""
     with contextlib.closing(Processes()) as processes:
-        server = processes.start("--engine", "sensevoice", "-o", f"model={MODELS / 'sensevoice-digits'}")
+        model = MODELS / "sensevoice-digits"
+        server = processes.start("--engine", "sensevoice", "-o", f"model={model}", "--max-wait-s", "60")
         server.wait_ready(120)
         yield server
 
