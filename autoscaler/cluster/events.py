@@ -128,7 +128,10 @@ class Announcer:
         self._thread.start()
 
     def append(self, tick: Tick) -> None:
-        """See `Journal`."""
+        """See `Journal`. Who begins to lead says what then holds."""
+        if self._forbidden() is not None:
+            self._before.pop(tick.target, None)
+            return
         for note in notes_of(self._before.get(tick.target), tick):
             assert isinstance(tick.seen, Observation)  # noqa: S101 — notes are of observations only
             self._announce(tick.target, tick.seen.fleet.uid, note)

@@ -244,6 +244,7 @@ class Statuses:
 
     def _write(self, target: str, data: Mapping[str, str]) -> None:
         if self._forbidden() is not None:
+            self._said.pop(target, None)  # nobody heard it: whoever may write says it
             return
         try:
             put(self._core, self._namespace, target, data, self._timeout_s)

@@ -191,10 +191,6 @@ class Controller:
         leads = self._elector is None or self._elector.leading()
         return {"identity": self._identity, "leading": leads, **self._board.overview()}
 
-    def _may_tick(self) -> bool:
-        """Only who leads ticks, and only once it is known who is paused."""
-        return self._statuses.heard() and (self._elector is None or self._elector.leading())
-
     def _forbidden(self) -> str | None:
         if self._elector is None:
             return "dry run"
@@ -231,7 +227,7 @@ class Controller:
             job.target,
             ports,
             self._metrics,
-            leading=self._may_tick,
+            ready=self._statuses.heard,
             paused=paused,
             continuity=continuity,
             witness=self._log,

@@ -1,4 +1,8 @@
-"""One target in a running controller: its ticks, one after the other, while this process leads."""
+"""One target in a running controller: its ticks, one after the other.
+
+They run whether this process leads or not. A follower observes, decides and learns as the leader does, so that it
+goes on where the leader ended; what it would write is withheld where writes are made.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,9 @@ class Runner:
 
     Args:
         target: what is sized.
-        make_ports: the world for a new beginning. Whoever begins to lead reads the past anew.
+        make_ports: the world, asked for at the first tick.
         metrics: where the time and the errors of ticks are counted.
-        leading: whether this process leads; without leading nothing is read and nothing decided.
+        ready: whether it is known what was kept of the target and whether it is paused; before, nothing is read.
         paused: whether somebody has paused the target.
         continuity: what outlives this process, for a policy that has such; None begins anew each time.
         witness: is told of each beginning.
@@ -39,7 +43,7 @@ class Runner:
         make_ports: Callable[[], Ports],
         metrics: Metrics,
         *,
-        leading: Callable[[], bool],
+        ready: Callable[[], bool],
         paused: Callable[[], bool],
         continuity: Continuity | None = None,
         witness: Witness | None = None,
@@ -47,7 +51,7 @@ class Runner:
     ) -> None:
         self.target = target
         self._make_ports = make_ports
-        self._leading = leading
+        self._ready = ready
         self._paused = paused
         self._metrics = metrics
         self._monotonic = monotonic
@@ -73,7 +77,7 @@ class Runner:
         return self._monotonic() - self.completed_s
 
     def close(self, within_s: float) -> bytes | None:
-        """End; what outlives this runner, which is kept too while this process leads.
+        """End; what outlives this runner, which is also handed to where memories are kept.
 
         After a tick that does not end in time, what was kept before stays.
         """
@@ -88,10 +92,7 @@ class Runner:
             self._ticking.release()
 
     def _tick(self) -> None:
-        if self._ended:
-            return
-        if not self._leading():
-            self._began = None
+        if self._ended or not self._ready():
             return
         ports, state = self._began or self._begin()
         state = tick(self.target, ports, state, paused=self._paused())

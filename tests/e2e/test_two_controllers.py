@@ -43,6 +43,7 @@ def test_when_the_leader_is_killed_the_other_goes_on_within_the_promised_time(in
     with installed.pair(policies) as (leader, follower):
         assert not follower.leading()
         wait_for("the follower to be ready too", lambda: follower.get("/readyz")[0] == 200)
+        wait_for("it to learn as the leader does", lambda: follower.metric("speech_autoscaler_decisions_total") > 2)
         leader.process.kill()
         killed_s = time.time()
         carry(pods, tts, BUSY)

@@ -99,13 +99,13 @@ class Notes(list):
         self.append(other)
 
 
-def runner(world, metrics, policy, leading=lambda: True, monotonic=lambda: 0.0, continuity=None, witness=None):
+def runner(world, metrics, policy, ready=lambda: True, monotonic=lambda: 0.0, continuity=None, witness=None):
     target = Target("voice/tts", policy, Rails(1, 10))
     return Runner(
         target,
         world.ports,
         metrics,
-        leading=leading,
+        ready=ready,
         paused=lambda: False,
         continuity=continuity,
         witness=witness,
@@ -113,9 +113,9 @@ def runner(world, metrics, policy, leading=lambda: True, monotonic=lambda: 0.0, 
     )
 
 
-def test_without_leading_nothing_is_read_and_nothing_decided(metrics):
+def test_before_it_is_known_what_was_kept_nothing_is_read_and_nothing_decided(metrics):
     world, policy = World(metrics), Wish()
-    runner(world, metrics, policy, leading=lambda: False).run()
+    runner(world, metrics, policy, ready=lambda: False).run()
     assert (world.reads, policy.memories) == ([], [])
 
 
@@ -126,16 +126,6 @@ def test_memory_goes_from_tick_to_tick(metrics):
     ours.run()
     assert policy.memories == [0, 1]
     assert world.reads == [40.0, 98.0]
-
-
-def test_who_begins_to_lead_again_reads_the_past_anew(metrics):
-    world, policy = World(metrics), Wish()
-    leads = iter([True, False, True])
-    ours = runner(world, metrics, policy, leading=lambda: next(leads))
-    for _ in range(3):
-        ours.run()
-    assert world.reads == [40.0, 40.0]
-    assert policy.memories == [0, 0]
 
 
 def test_an_error_ends_a_tick_and_not_the_target(metrics, registry):
@@ -228,28 +218,18 @@ def test_a_target_goes_on_with_what_was_kept_and_keeps_it_at_the_end(metrics):
     assert policy.memories == [41, 42]
 
 
-def test_each_beginning_is_noted_with_what_it_goes_on_with(metrics):
-    notes, leads = Notes(), iter([True, True, False, True])
-    ours = runner(World(metrics), metrics, Wish(), leading=lambda: next(leads), continuity=Lasts(41), witness=notes)
-    for _ in range(4):
-        ours.run()
-    assert notes == [Began("voice/tts", 100.0, "41")] * 2
+def test_the_beginning_is_noted_with_what_it_goes_on_with(metrics):
+    notes = Notes()
+    ours = runner(World(metrics), metrics, Wish(), continuity=Lasts(41), witness=notes)
+    ours.run()
+    ours.run()
+    assert notes == [Began("voice/tts", 100.0, "41")]
 
 
 def test_a_policy_that_keeps_nothing_begins_with_nothing(metrics):
     notes = Notes()
     runner(World(metrics), metrics, Wish(), witness=notes).run()
     assert notes == [Began("voice/tts", 100.0, None)]
-
-
-def test_who_does_not_lead_any_more_has_nothing_to_leave(metrics):
-    world, lasts = World(metrics), Lasts()
-    leads = iter([True, False])
-    ours = runner(world, metrics, Wish(), continuity=lasts, leading=lambda: next(leads))
-    ours.run()
-    ours.run()
-    assert ours.close(1.0) is None
-    assert lasts.kept is None
 
 
 def test_the_age_of_data_grows_while_nothing_is_scraped(metrics, registry):
