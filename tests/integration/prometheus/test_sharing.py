@@ -1,10 +1,12 @@
 """Many targets, one Prometheus: how many questions it is asked, counted by itself."""
 
+import threading
 import time
 
 import pytest
 from rig.exporter import steady
 from rig.processes import wait_for
+from rig.web import Reply, website
 
 from autoscaler.model import Cause, Fleet, Phase, Pod
 from autoscaler.prometheus.client import Access, Prometheus
@@ -109,3 +111,30 @@ def test_who_leaves_and_who_joins(prometheus, pods):
         query.serve([first, second, third])
     targets.signals[second] = PrometheusSignals(targets.queries, Wanted(second, scrape_interval_s=0.5))
     assert not any(read.problems for read in targets.tick().values())
+
+
+FAULTS = {
+    "hangs": (lambda over: Reply(status=200 if over.wait(30) else 500), "timed out"),
+    "fails": (lambda _: Reply(b"", status=503), "HTTP 503"),
+    "is a login page": (lambda _: Reply(b"<html>", headers={"Content-Type": "text/html"}), "instead of JSON"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_prometheus_that_hangs_is_waited_for_once_and_said_of_each(fault):
+    answer, said = FAULTS[fault]
+    over = threading.Event()
+    subjects = [Subject("voice", f"tts-{number}") for number in range(20)]
+    with website(lambda _: answer(over)) as site:
+        query = SharedQuery(Prometheus(Access(site.url, timeout_s=0.5)), SPEECH)
+        query.serve(subjects)
+        now_s = time.time()
+        for subject in subjects:
+            fleet = Fleet(1, (Pod(f"{subject.deployment}-bcd-bcdfg", Phase.SERVING, now_s - 60, now_s - 50),))
+            found = PrometheusSignals([query], Wanted(subject)).read(now_s - 30, now_s, fleet)
+            [problem] = found.problems
+            assert (problem.signal, problem.missing.cause) == ("received", Cause.UNREACHABLE)
+            assert said in problem.missing.detail
+            assert found.scrapes == ()
+        assert len(site.asked) == 1
+        over.set()
