@@ -69,7 +69,7 @@ class Mirror(Generic[Entry]):
         self._by_name: dict[str, Entry] = {}
 
     def replace(self, objects: Iterable[Object]) -> None:
-        """Take a whole list: what it lacks is gone."""
+        """Take a whole list: what it lacks is gone. A list that breaks off changes nothing."""
         entries = [self._parse(each) for each in objects]
         with self._lock:
             entries = [self._follow(self._by_uid.get(entry.uid), entry) for entry in entries]
@@ -203,27 +203,34 @@ class Reflector:
 
     def _list(self) -> str | None:
         """Take everything there is; gives the place from which to watch, None where the kind is not known."""
+        version: str | None = None
+
+        def objects() -> Iterator[Object]:
+            nonlocal version
+            for page in self._pages():
+                version = str(page["metadata"]["resourceVersion"])
+                yield from page["items"]
+
         try:
-            objects, version = self._pages()
+            self._mirror.replace(objects())
         except RefusedError as error:
             if not self._optional or error.status != _NOT_FOUND:
                 raise
-            objects, version = [], None
-        self._mirror.replace(objects)
+            self._mirror.replace([])
         self.lists += 1
         self._alive()
         return version
 
-    def _pages(self) -> tuple[list[Object], str]:
-        objects: list[Object] = []
+    def _pages(self) -> Iterator[Object]:
+        """One page after the other: thousands of raw pods take a hundred megabytes, what is kept of them five."""
         more = ""
         while True:
             options = {"_continue": more} if more else {}
             page = answer(self._call, self._namespace, limit=PAGE, timeout_s=self._timeout_s, **options)
-            objects += page["items"]
             more = page["metadata"].get("continue", "")
+            yield page
             if not more:
-                return objects, str(page["metadata"]["resourceVersion"])
+                return
 
     def _changes(self, version: str) -> Iterator[str]:
         """Follow the changes since a version; gives each new place, and ends with the watch."""

@@ -18,8 +18,8 @@ from autoscaler.model import InvalidInput, Unreachable
 from autoscaler.prometheus.client import Answer, Prometheus, Series, TooLarge
 from autoscaler.prometheus.metrics import PODS, Exporter, Subject, deployments_of_pod, shortened
 
-REUSE_S = 2.0
-"""So old an answer may be when the last one takes a portion of it."""
+REUSE_S = 5.0
+"""So old an answer may be when the last one takes a portion of it: a machine that is too slow shall not ask more."""
 NEAR_S, FAR_S = 90.0, 240.0
 """Targets that are up to date ask for no more than the first; those that lag behind ask together up to the second."""
 MOST_PODS = 2_000
@@ -67,7 +67,8 @@ class SharedQuery:
         self.exporter = exporter
         self._prometheus = prometheus
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        self._books = threading.Lock()
         self._standings: dict[Subject, _Standing] = {}
         self._batches: dict[Subject, tuple[Subject, ...]] = {}
         self._most_pods = MOST_PODS
@@ -75,7 +76,7 @@ class SharedQuery:
 
     def serve(self, subjects: Collection[Subject]) -> None:
         """Ask for these from now on, and for no others unless they come by themselves."""
-        with self._lock:
+        with self._books:
             self._standings = {each: self._standings.get(each, _Standing()) for each in subjects}
             self._given = {each: given for each, given in self._given.items() if each in self._standings}
             self._divide_up()
@@ -92,53 +93,63 @@ class SharedQuery:
             Unreachable: Prometheus gave no usable answer, to this target or to one that asked for it too.
             InvalidInput: it refused the query.
         """
-        with self._lock:
-            portion = self._waiting(subject, from_s) or self._ask(subject, from_s, until_s)
+        portion = self._waiting(subject, from_s)
+        if portion is None:
+            with self._asking:  # whoever waits here may meanwhile have been asked for
+                portion = self._waiting(subject, from_s) or self._ask(subject, from_s, until_s)
         if portion.failure is not None:
             raise type(portion.failure)(*portion.failure.args)
         return portion
 
     def past(self, subject: Subject, from_s: float, until_s: float) -> Answer:
         """Raw samples of one target from a time to another; never shared. Raises as `read` does."""
-        with self._lock:
+        with self._asking:
             return self._prometheus.query(_promql(self.exporter, [subject], until_s - from_s), until_s)
 
     def goes_on(self, subject: Subject, from_s: float, pods: int) -> None:
         """Say where a target's next question will begin, and how many pods it has."""
-        with self._lock:
+        with self._books:
             if (standing := self._standings.get(subject)) is not None:
                 standing.next_s, standing.pods = from_s, max(1, pods)
 
     def close(self) -> None:
         """Close the connection, when no question is under way."""
-        with self._lock:
+        with self._asking:
             self._prometheus.close()
 
     def _waiting(self, subject: Subject, from_s: float) -> Portion | None:
         """A portion that lies ready, if it is young enough and reaches back far enough. It is given once."""
-        asked_s, portion = self._given.pop(subject, (-math.inf, None))
+        with self._books:
+            asked_s, portion = self._given.pop(subject, (-math.inf, None))
         if portion is None or self._monotonic() - asked_s > REUSE_S:
             return None
         return portion if portion.failure is not None or portion.from_s <= from_s else None
 
     def _ask(self, subject: Subject, from_s: float, until_s: float) -> Portion:
         """Ask for a target and for all that can be asked for with it; gives its own portion."""
-        batch = self._batch(subject, from_s, until_s)
-        nexts = (self._standings[each].next_s for each in batch if each in self._standings)
-        from_s = min([from_s, *(next_s for next_s in nexts if next_s is not None)])
+        with self._books:
+            batch = self._batch(subject, from_s, until_s)
+            nexts = (self._standings[each].next_s for each in batch if each in self._standings)
+            from_s = min([from_s, *(next_s for next_s in nexts if next_s is not None)])
         try:
             answer = self._prometheus.query(_promql(self.exporter, batch, until_s - from_s))
         except (Unreachable, InvalidInput) as failure:
-            if isinstance(failure, TooLarge | InvalidInput) and len(batch) > 1:
-                self._most_pods = max(1, self._most_pods // 2)
-                self._divide_up()
             portions = dict.fromkeys(batch, Portion(until_s, from_s, failure=failure))
+            if isinstance(failure, TooLarge | InvalidInput) and len(batch) > 1:
+                self._ask_less()
         else:
             shares = split(answer.series, self.exporter, batch)
             portions = {each: Portion(until_s, from_s, share, answer.warnings) for each, share in shares.items()}
         asked_s = self._monotonic()
-        self._given |= {each: (asked_s, portion) for each, portion in portions.items() if each != subject}
+        with self._books:
+            self._given |= {each: (asked_s, portion) for each, portion in portions.items() if each != subject}
         return portions[subject]
+
+    def _ask_less(self) -> None:
+        """What was too much at once is asked for in halves from now on."""
+        with self._books:
+            self._most_pods = max(1, self._most_pods // 2)
+            self._divide_up()
 
     def _batch(self, subject: Subject, from_s: float, until_s: float) -> list[Subject]:
         """Who is asked for together: targets of one batch that are about as far behind."""
