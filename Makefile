@@ -13,7 +13,7 @@ PIP = -m pip --quiet --disable-pip-version-check
 DEV := .venv/bin/python
 DEMO := .venv-demo/bin/python
 
-.PHONY: help demo test lint soak bench table rig story jumps takeover serve-asr serve-tts docs lock clean
+.PHONY: help demo test lint soak scale bench table rig story jumps takeover serve-asr serve-tts docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is to make
@@ -35,6 +35,9 @@ soak: .venv/.ready ## 200 random faults on the controllers, 10 minutes of overlo
 	SOAK_FAULTS=200 $(DEV) -m pytest tests/e2e/test_chaos.py $(PYTEST_ARGS)
 	SPEECH_OVERLOAD_S=600 $(DEV) -m pytest tests/integration/server/test_overload.py $(PYTEST_ARGS)
 	SPEECH_KILLS=100 $(DEV) -m pytest tests/integration/server/test_queue_workers.py -k killed_in_the_middle --timeout 3600 $(PYTEST_ARGS)
+
+scale: .venv/.ready ## 1,000 targets and 5,000 pods under one controller (half an hour, 4 GB): docs/scale.md
+	PYTHONPATH=tests $(DEV) -m rig.scale --run hpa:1000 --run predictive:100 --run predictive:1000
 
 bench: .venv/.ready ## Speed of the engine against its references
 	$(DEV) benchmarks/engine.py
