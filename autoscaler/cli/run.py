@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from autoscaler.cluster.lease import Timing
     from autoscaler.ports import Journal
     from autoscaler.service.policies import InForce
+    from autoscaler.service.turn import Turn
     from autoscaler.service.wiring import Job
 
 _KUBECONFIG = "How to reach the cluster; without it, the cluster this process runs in."
@@ -49,15 +50,18 @@ def run(
     """Size Deployments by their policies: read Prometheus and the cluster, decide, patch the scale.
 
     Runs until it is ended; with `--once` each target has one tick, and the exit code says what came of it:
-    1: a target is missing or a write failed; 3: Prometheus or the API server could not be read.
+    1: a target is missing, a write failed, or another process leads, which is named; 3: Prometheus or the API server
+    could not be read. Nothing is written without the Lease: one that nobody renews is waited for, 15 s as it ships.
 
     Example: `autoscaler run --policies policies/hpa.yaml --kubeconfig ~/.kube/config --once --dry-run`
     """
     from autoscaler.cluster.api import connect, own_namespace
+    from autoscaler.cluster.lease import LEASE, ClusterLease
     from autoscaler.journal.log import JsonlJournal
     from autoscaler.service.policies import PolicyFolder
     from autoscaler.service.process import Candidacy, Controller, run_until
-    from autoscaler.service.wiring import load_jobs
+    from autoscaler.service.turn import Turn
+    from autoscaler.service.wiring import REQUEST_S, load_jobs
     from autoscaler.spec import find_workload
 
     api = connect(kubeconfig)
@@ -65,7 +69,12 @@ def run(
     served = find_workload(workload) if workload else None
     log = JsonlJournal(journal) if journal else None
     if once:
-        _once(load_jobs(policies, here, served), api, log, dry_run=dry_run, json=json)
+        candidate = (
+            None
+            if dry_run
+            else Turn(ClusterLease(api, here, LEASE, REQUEST_S), identity or socket.gethostname(), _timing(lease))
+        )
+        _once(load_jobs(policies, here, served), api, log, candidate, json=json)
     else:
         followed = PolicyFolder(policies, here, served)
         _check_some(followed.read(), policies)
@@ -77,7 +86,8 @@ def run(
         os._exit(exits.OK)  # a tick may still wait for a Prometheus that hangs; it may not write any more
 
 
-def _once(jobs: list[Job], api: ApiClient, log: Journal | None, *, dry_run: bool, json: bool) -> None:
+def _once(jobs: list[Job], api: ApiClient, log: Journal | None, turn: Turn | None, *, json: bool) -> None:
+    """One tick for each target; without a turn it is a dry run."""
     from autoscaler.journal.explain import explain
     from autoscaler.journal.log import encode
     from autoscaler.service.once import run_once
@@ -85,13 +95,22 @@ def _once(jobs: list[Job], api: ApiClient, log: Journal | None, *, dry_run: bool
     for job in jobs:
         for finding in job.policy.findings:
             typer.echo(str(finding), err=True)
+    refused = turn.take() if turn else None
+    if refused:
+        typer.echo(f"nothing is written: {refused}", err=True)
     ticks = []
-    for tick in run_once(jobs, api, "dry run" if dry_run else None):
-        ticks.append(tick)
-        if log:
-            log.append(tick)
-        typer.echo(encode(tick).decode().rstrip() if json else "\n".join(explain(tick)))
-    if code := exit_code(ticks):
+    try:
+        for tick in run_once(jobs, api, turn.forbidden if turn else lambda: "dry run"):
+            ticks.append(tick)
+            if log:
+                log.append(tick)
+            typer.echo(encode(tick).decode().rstrip() if json else "\n".join(explain(tick)))
+            if turn:
+                turn.renew()
+    finally:
+        if turn:
+            turn.release()
+    if code := exit_code(ticks) or (exits.FINDING if refused else exits.OK):
         raise typer.Exit(code)
 
 

@@ -14,7 +14,7 @@ from autoscaler.model import History
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """From here on a target's ticks go on from a new memory: at a start, and whenever a process begins to lead."""
+    """From here on a target's ticks go on from a new memory: at a start, and under a changed policy."""
 
     target: str
     at_s: float

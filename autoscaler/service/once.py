@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -27,10 +27,15 @@ class Kept:
         self.ticks.append(tick)
 
 
-def run_once(jobs: Iterable[Job], api: client.ApiClient, forbidden: str | None) -> Iterator[Tick]:
-    """Run the loop once for each target, one after the other; `forbidden` says why nothing may be written.
+def run_once(jobs: Iterable[Job], api: client.ApiClient, forbidden: Callable[[], str | None]) -> Iterator[Tick]:
+    """Run the loop once for each target, one after the other.
 
     Targets that ask Prometheus the same are asked for together.
+
+    Args:
+        jobs: what is sized.
+        api: a connection.
+        forbidden: why nothing may be written; asked right before every write.
     """
     jobs = list(jobs)
     sources = Sources()
@@ -50,5 +55,5 @@ def run_once(jobs: Iterable[Job], api: client.ApiClient, forbidden: str | None) 
     sources.close()
 
 
-def _why_not(job: Job, forbidden: str | None) -> str | None:
-    return forbidden or job.forbidden
+def _why_not(job: Job, forbidden: Callable[[], str | None]) -> str | None:
+    return forbidden() or job.forbidden

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from rig.command import autoscaler
+from rig.controller import controller
 from rig.exporter import steady
 from rig.processes import wait_for
 from rig.prometheus import prometheus_server
@@ -295,3 +296,29 @@ def test_policies_that_cannot_be_run_are_bad_input(tmp_path, files, says):
     )
     assert ended.code == 2
     assert says in ended.err
+
+
+def test_beside_a_leader_nothing_is_written_and_it_is_named(pods, prometheus, tts, policy, tmp_path):
+    """The controller and the command share the namespace of the kubeconfig, and so the Lease."""
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "policy.yaml").write_text(policy(FIXED % 2, prometheus.url).read_text())
+    with controller(tmp_path, "pod-a", other, tts.cluster.plane.kubeconfig) as ours:
+        wait_for("it to lead", ours.leading)
+        ended = run(tts, policy(FIXED % 4, prometheus.url))
+    assert ended.code == 1
+    assert "nothing is written: pod-a leads and renews its Lease" in ended.err
+    [outcome] = the_tick(ended).outcomes
+    why = "pod-a leads and renews its Lease: would scale 2 → 4"
+    assert (outcome.done, outcome.withheld, outcome.detail) == (False, True, why)
+    assert tts.read().spec.replicas == 2
+
+
+def test_the_lease_is_given_back(pods, prometheus, tts, policy):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    began_s = time.monotonic()
+    for size in (3, 2):
+        assert run(tts, policy(FIXED % size, prometheus.url)).code == 0
+        assert tts.read().spec.replicas == size
+    assert time.monotonic() - began_s < 15.0
