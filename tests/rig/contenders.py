@@ -101,7 +101,11 @@ class Ours:
         shipped["metadata"]["namespace"] = namespace
         spec = shipped["spec"]
         spec["replicas"]["min"] = SERVING + self.reserve
-        spec["standby"] = {**spec["standby"], "min": self.reserve} if self.mode == "gated" else {"mode": "serving"}
+        if self.mode == "gated":
+            spec["standby"]["min"] = self.reserve
+        else:  # a tick faster than the scrapes is for promotions
+            spec["standby"] = {"mode": "serving"}
+            spec["policy"]["tick"] = spec["signals"]["prometheus"]["scrapeInterval"]
         spec["signals"]["prometheus"]["url"] = url
         return yaml.safe_dump(shipped)
 

@@ -128,7 +128,7 @@ def _range(values: Sequence[float], unit: str, digits: int = 1) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Play what has not been played, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m rig.side_by_side", description=__doc__)
-    parser.add_argument("--runs", type=Path, required=True, help="where runs are kept, one JSON object a line")
+    parser.add_argument("--runs", type=Path, required=True, help="where runs are kept; our logs go beside it")
     parser.add_argument("--only", action="append", help=f"of {', '.join(each.name for each in CONTENDERS)}")
     parser.add_argument("--calm", type=float, default=120.0, help=f"seconds of {CALM_RPS:g} requests/s before")
     parser.add_argument("--push", type=float, default=300.0, help=f"seconds of {PUSH_RPS:g} requests/s")
@@ -141,7 +141,9 @@ def main(arguments: Sequence[str]) -> int:
         played = any((each.contender, each.play) == (contender.name, play) for each in runs)
         if played or (asked.only and contender.name not in asked.only):
             continue
-        runs.append(Played(contender.name, play, perform(contender, play)))
+        runs.append(
+            Played(contender.name, play, perform(contender, play, asked.runs.with_name(f"{contender.name}.log")))
+        )
         with asked.runs.open("a") as kept:
             kept.write(runs[-1].line())
         print(f"{contender.name}: {runs[-1].told}", file=sys.stderr, flush=True)

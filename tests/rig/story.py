@@ -7,6 +7,7 @@ is to be shown sizes the Deployment. `python -m rig.story` plays it once and say
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -193,12 +194,15 @@ def site() -> Iterator[Site]:
             yield Site(folder, cluster, cluster.namespace(), plane.kubeconfig, prometheus)
 
 
-def perform(contender: Contender, play: Play) -> Told:
-    """Play it once, on a site of its own."""
+def perform(contender: Contender, play: Play, log: Path | None = None) -> Told:
+    """Play it once, on a site of its own; our decision log goes where it is said to."""
     with site() as here, stage(here, contender, play) as ready:
         look = f"kubectl --kubeconfig {here.kubeconfig} -n {here.namespace} get pods -L {ROLE}"
         print(f"{contender.name}: {look}", file=sys.stderr, flush=True)
-        return ready.tell(play)
+        found = ready.tell(play)
+        if log and here.journal.exists():
+            shutil.copy(here.journal, log)
+        return found
 
 
 def main(arguments: Sequence[str]) -> int:
