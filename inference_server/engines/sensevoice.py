@@ -99,7 +99,7 @@ class SenseVoice:
         with phase("import"), _unchanged_process_settings():
             import torch
 
-            model_class = _import_auto_model()
+            model_class = import_auto_model()
             if self._settings.vad:
                 import silero_vad
         if self.device != "cpu" and not torch.cuda.is_available():
@@ -209,7 +209,7 @@ def _check_weights(model: Any, folder: Path) -> None:  # noqa: ANN401 a torch mo
         raise RuntimeError(f"model.pt lacks or misfits {len(wrong)} tensors, the first: {wrong[0]}")
 
 
-def _import_auto_model() -> Any:  # noqa: ANN401 a class of a package without types
+def import_auto_model() -> Any:  # noqa: ANN401 a class of a package without types
     """`funasr.AutoModel` without the rest of the package.
 
     funasr's `__init__` imports all of its model families: three quarters of the CPU time of a start (measured in
