@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def page(found: Found, digest: str) -> str:
 
 def _missing(found: Found, digest: str) -> Iterator[str]:
     """What a reader must know of the state of the page."""
-    gaps = list(_gaps(found))
+    gaps = [*_gaps(found), *_fewer_seeds(found)]
     if gaps:
         yield "**Not complete.** Not yet measured:\n"
         yield from (f"- {gap}" for gap in gaps)
@@ -100,6 +101,18 @@ def _gaps(found: Found) -> Iterator[str]:
                     ", ".join(map(_name, lacking)) if len(lacking) <= FEW else f"{len(lacking)} of {len(wanted)} traces"
                 )
                 yield f"{workload}: {name} {kind} on {where}"
+
+
+def _fewer_seeds(found: Found) -> Iterator[str]:
+    """Policies as they ship of which not every seed was replayed."""
+    traces: dict[tuple[str, str, tuple[int, ...]], int] = Counter(
+        (each.workload, each.policy, tuple(seed for seed in found.seeds if seed not in each.seeds))
+        for each in found.shipped
+    )
+    for (workload, policy, lacking), number in sorted(traces.items()):
+        if lacking:
+            seeds = " and ".join(map(str, lacking))
+            yield f"{workload}: {policy} {Kind.SHIPPED} on {number} traces with seed {seeds}"
 
 
 def _overall(all_: Sequence[Contender], counted: Sequence[str]) -> Iterator[str]:

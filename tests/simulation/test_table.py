@@ -86,6 +86,11 @@ def test_a_whole_page_lacks_nothing():
             "tts: predictive as shipped",
             id="ours",
         ),
+        pytest.param(
+            lambda f: replace(f, shipped=tuple(replace(each, seeds=(1, 3)) for each in f.shipped)),
+            "tts: predictive as shipped on 3 traces with seed 2",
+            id="a seed",
+        ),
     ],
 )
 def test_what_was_not_measured_is_named(without, named):
