@@ -1,0 +1,34 @@
+"""Events that cannot be written: counted, and nothing waits for them."""
+
+import time
+
+import yaml
+from rig.processes import free_ports, wait_for
+
+from autoscaler.cluster.api import connect
+from autoscaler.cluster.events import Announcer
+from autoscaler.model import Cause, Decision, Fleet, Missing, Observation, Problem, Signals, Step, Tick
+
+
+def blind(at_s):
+    seen = Observation(at_s, Signals((), (Problem("received", Missing(Cause.UNREACHABLE, "refused")),)), Fleet(2, ()))
+    return Tick("voice/tts", seen, Decision(at_s, 2, 0, (Step("hpa", 2, 0, "holds"),), "hpa"), ())
+
+
+def test_an_api_server_that_takes_no_events_holds_nothing_up(tmp_path):
+    path = tmp_path / "kubeconfig"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{free_ports(1)[0]}"}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path.write_text(yaml.safe_dump(config))
+    announcer = Announcer(connect(path), "pod-a", lambda: None, timeout_s=2.0)
+    announcer.start()
+    began_s = time.monotonic()
+    announcer.append(blind(100.0))
+    assert time.monotonic() - began_s < 0.5
+    wait_for("the loss to be counted", lambda: announcer.lost == 1)
