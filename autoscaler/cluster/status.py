@@ -8,6 +8,7 @@ It is not on the Deployment: what stands there is copied to ReplicaSets and brou
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ REFRESH_S = 300.0
 """So often a status is written in which nothing has changed: its figures move, and it says that we live."""
 _LONGEST_NAME = 253
 _NOT_FOUND, _CONFLICT = 404, 409
+_FIGURE = re.compile(r"\d+(?:\.\d+)?")
 _log = structlog.get_logger(__name__)
 
 
@@ -129,8 +131,15 @@ def _condition(kind: str, status: str, reason: str, message: str) -> dict[str, s
 class _Said:
     """What was written last, and when."""
 
-    status: Mapping[str, Any]
+    gist: str
     at_s: float
+
+
+def _gist(status: dict[str, Any]) -> str:
+    """What makes a status worth a write: figures within a reason move at every tick, and are not."""
+    worded = status | {"reason": _FIGURE.sub("#", str(status.get("reason")))}
+    conditions = [each | {"message": _FIGURE.sub("#", each["message"])} for each in status["conditions"]]
+    return repr(worded | {"conditions": conditions})
 
 
 class Statuses:
@@ -195,9 +204,10 @@ class Statuses:
         status["conditions"] = [*status["conditions"], _policy(self._trouble.get(name, ""))]
         before, self._before[name] = self._before.get(name), tick
         said, now_s = self._said.get(name), time.monotonic()
-        if said is not None and said.status == status and now_s - said.at_s < REFRESH_S:
+        gist = _gist(status)
+        if said is not None and said.gist == gist and now_s - said.at_s < REFRESH_S:
             return
-        self._said[name] = _Said(status, now_s)
+        self._said[name] = _Said(gist, now_s)
         whole = {"target": name, "at": wall_clock()} | details_of(tick) | status
         self._write_soon(name, STATUS, _json(whole))
         self._write_soon(name, EXPLAINED, "\n".join(self._explain(tick, before)))

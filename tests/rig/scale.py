@@ -117,7 +117,11 @@ class Stage:
         folder = self.installed.policies(**texts)
         for left in set(folder.glob("*.yaml")) - {folder / f"{name}.yaml" for name in texts}:
             left.unlink()
-        with self.installed.leading(self.installed.pods()[0], folder, "--lease", "15/10/2") as ours:
+        pod = self.installed.pods()[0]
+        (self.installed.folder / f"{pod}.log").unlink(missing_ok=True)  # of the controller before
+        with self.installed.controller(pod, folder, "--lease", "15/10/2") as ours:
+            wait_for("the controller to start", lambda: _started(ours), 300)
+            wait_for("it to lead", ours.leading)
             decided = wait_for("all to be decided on", lambda: _all_decided(ours, targets), 600)
             print(f"{rule}: {decided:.0f} decisions after the start", file=sys.stderr, flush=True)
             time.sleep(warm_s)
@@ -175,6 +179,11 @@ class _Seen:
 def names(targets: int) -> list[str]:
     """Of the Deployments."""
     return [f"service-{number:04d}" for number in range(targets)]
+
+
+def _started(ours: ControllerProcess) -> bool:
+    time.sleep(1.0)
+    return any(line["event"] == "started" for line in ours.log())
 
 
 def _decisions(ours: ControllerProcess) -> float:

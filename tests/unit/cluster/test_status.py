@@ -31,9 +31,9 @@ from autoscaler.model import (
 )
 
 
-def tick(*, problems=(), ruled_by="hpa", outcomes=()):
+def tick(*, problems=(), ruled_by="hpa", outcomes=(), reason="because"):
     seen = Observation(100.0, Signals((), tuple(problems)), Fleet(2, ()))
-    return Tick("voice/tts", seen, Decision(100.0, 2, 1, (Step(ruled_by, 2, 1, "because"),), ruled_by), tuple(outcomes))
+    return Tick("voice/tts", seen, Decision(100.0, 2, 1, (Step(ruled_by, 2, 1, reason),), ruled_by), tuple(outcomes))
 
 
 def conditions(made):
@@ -134,6 +134,16 @@ def test_a_status_is_written_when_something_changes_and_not_at_every_tick(status
     assert first[STATUS]["steps"] == [{"stage": "hpa", "serving": 2, "standby": 1, "reason": "because"}]
     statuses.append(tick(ruled_by="bounds"))
     assert len(written(statuses)) == 2
+
+
+def test_figures_that_move_within_a_reason_are_no_change(statuses):
+    """A thousand targets would write a thousand times a tick."""
+    for busy in ("0.893", "0.9", "1"):
+        stale = Problem("received", Missing(Cause.STALE, f"{busy} s old"))
+        statuses.append(tick(reason=f"busy at {busy} of its target: times 5 ready pods asks for 5", problems=[stale]))
+        written(statuses)
+    statuses.append(tick(reason="busy at 1.4 of its target: too little waits", problems=[stale]))
+    assert [each[STATUS]["reason"][:13] for each in written(statuses)] == ["busy at 0.893", "busy at 1.4 o"]
 
 
 def test_an_unchanged_status_is_refreshed_now_and_then(statuses, monkeypatch):
