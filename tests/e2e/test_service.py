@@ -116,7 +116,9 @@ def test_two_targets_are_sized_by_one_process_that_ends_in_time(
     ticks = list(read(log))
     assert {tick.target for tick in ticks} == {f"{namespace}/tts", f"{namespace}/asr"}
     assert sum(outcome.done for tick in ticks for outcome in tick.outcomes) == 1
-    assert all(isinstance(tick.seen, Observation) and tick.decision.steps for tick in ticks)
+    # A first tick may come before the cluster has been listed: it says so and decides nothing.
+    decided = [tick for tick in ticks if "not listed yet" not in str(tick.seen)]
+    assert all(isinstance(tick.seen, Observation) and tick.decision.steps for tick in decided)
 
 
 def test_a_dry_run_takes_no_lease_and_writes_nothing(
