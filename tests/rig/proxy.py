@@ -36,6 +36,10 @@ class Request:
         """Whether it writes the size of a Deployment."""
         return self.method == "PATCH" and "/scale" in self.path
 
+    def scales(self, deployment: str) -> bool:
+        """Whether it writes the size of this Deployment."""
+        return self.scale and f"/{deployment}/scale" in self.path
+
 
 @dataclass(frozen=True)
 class Treatment:
