@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -38,21 +39,20 @@ def run_once(jobs: Iterable[Job], api: client.ApiClient, forbidden: Callable[[],
         forbidden: why nothing may be written; asked right before every write.
     """
     jobs = list(jobs)
-    sources = Sources()
-    sources.settle(jobs)
-    for job in jobs:
-        kept = Kept()
-        where = (api, job.namespace, job.deployment)
-        ports = Ports(
-            clock=SystemClock(),
-            signals=sources.signals_of(job),
-            fleet=ClusterFleet(*where, timeout_s=REQUEST_S),
-            actuator=ClusterActuator(*where, forbidden=partial(_why_not, job, forbidden), timeout_s=REQUEST_S),
-            journal=kept,
-        )
-        tick(job.target, ports, begin(job.target, ports.clock.now_s()))
-        yield from kept.ticks
-    sources.close()
+    with closing(Sources()) as sources:
+        sources.settle(jobs)
+        for job in jobs:
+            kept = Kept()
+            where = (api, job.namespace, job.deployment)
+            ports = Ports(
+                clock=SystemClock(),
+                signals=sources.signals_of(job),
+                fleet=ClusterFleet(*where, timeout_s=REQUEST_S),
+                actuator=ClusterActuator(*where, forbidden=partial(_why_not, job, forbidden), timeout_s=REQUEST_S),
+                journal=kept,
+            )
+            tick(job.target, ports, begin(job.target, ports.clock.now_s()))
+            yield from kept.ticks
 
 
 def _why_not(job: Job, forbidden: Callable[[], str | None]) -> str | None:

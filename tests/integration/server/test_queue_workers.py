@@ -10,7 +10,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,63 +18,36 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from rig.processes import wait_for
+from rig.programs import Absent
+from rig.rabbitmq import rabbitmq_broker
 
 from inference_server.worker.kafka import dead_topic
 from inference_server.worker.rabbitmq import dead_queue
 
-RABBITMQ = next(iter(sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))), None)
 IN_TIME_S = 120
 KILLS = int(os.environ.get("SPEECH_KILLS", "5"))
 TASKS = 8 * KILLS
 
 
 @pytest.fixture(scope="module")
-def rabbitmq(tmp_path_factory, new_port) -> Iterator[str]:
-    """A RabbitMQ of its own, with its own Erlang port mapper."""
-    if RABBITMQ is None:
-        pytest.skip("no RabbitMQ: apt-get install rabbitmq-server")
-    folder = tmp_path_factory.mktemp("rabbitmq")
-    port, mapper_port = new_port(), new_port()
-    environment = {
-        **os.environ,
-        "HOME": str(folder),
-        "ERL_EPMD_PORT": str(mapper_port),
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODENAME": f"test{port}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(new_port()),
-        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
-        "RABBITMQ_LOG_BASE": str(folder / "log"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
-        "RABBITMQ_CONFIG_FILE": str(folder / "none"),
-    }
-    mapper = subprocess.Popen(["epmd", "-port", str(mapper_port), "-address", "127.0.0.1"])  # else one stays for ever
-    with (folder / "out").open("wb") as out:
-        process = subprocess.Popen([RABBITMQ], env=environment, stdout=out, stderr=out, start_new_session=True)
-    try:
-        _wait_amqp(f"amqp://guest:guest@127.0.0.1:{port}/", process)
-        yield f"amqp://guest:guest@127.0.0.1:{port}/"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
-        mapper.terminate()
-        mapper.wait(30)
-
-
-def _wait_amqp(url: str, process: subprocess.Popen) -> None:
-    async def answers() -> bool:
+def rabbitmq(tmp_path_factory) -> Iterator[str]:
+    """A RabbitMQ of its own."""
+    with contextlib.ExitStack() as stack:
         try:
-            await (await aio_pika.connect(url, timeout=5)).close()
-        except (TimeoutError, OSError, aio_pika.exceptions.AMQPException):
-            return False
-        return True
+            broker = stack.enter_context(rabbitmq_broker(tmp_path_factory.mktemp("rabbitmq")))
+        except Absent as missing:
+            pytest.skip(f"needs RabbitMQ: {missing}")
+        wait_for("RabbitMQ takes connections", lambda: asyncio.run(_answers(broker.url)))
+        yield broker.url
 
-    until_s = time.monotonic() + IN_TIME_S
-    while not asyncio.run(answers()):
-        assert process.poll() is None, f"RabbitMQ ended with {process.returncode}"
-        assert time.monotonic() < until_s, "RabbitMQ did not start"
-        time.sleep(0.2)
+
+async def _answers(url: str) -> bool:
+    try:
+        await (await aio_pika.connect(url, timeout=5)).close()
+    except (TimeoutError, OSError, aio_pika.exceptions.AMQPException):
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
