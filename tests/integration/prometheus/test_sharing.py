@@ -136,5 +136,7 @@ def test_a_prometheus_that_hangs_is_waited_for_once_and_said_of_each(fault):
             assert (problem.signal, problem.missing.cause) == ("received", Cause.UNREACHABLE)
             assert said in problem.missing.detail
             assert found.scrapes == ()
+        # On a starved machine the site takes note of a question after its asker has given up.
+        wait_for("the question", lambda: site.asked)
         assert len(site.asked) == 1
         over.set()
