@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+import structlog
 from kubernetes import client
 
 from autoscaler.cluster.api import RefusedError, answer
@@ -28,6 +29,7 @@ LEASE = "speech-autoscaler"
 """Its name, unless told otherwise."""
 JITTER = 1.2
 _CONFLICT, _NOT_FOUND = 409, 404
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +235,18 @@ def wall_clock() -> str:
 
 
 class Elector:
-    """Runs an election in a thread of its own."""
+    """Runs an election in a thread of its own.
+
+    Attributes:
+        problem: why the Lease could not be asked at the last attempt; empty where it could.
+    """
 
     def __init__(self, election: Election, timing: Timing) -> None:
         self._election = election
         self._timing = timing
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="election", daemon=True)
+        self._led = False
         self.problem = ""
 
     def start(self) -> None:
@@ -261,10 +268,22 @@ class Elector:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            try:
-                self._election.step(time.monotonic)
-                self.problem = ""
-            except Unreachable as error:
-                self.problem = str(error)
+            self._attempt()
             pause_s = self._timing.retry_s * random.uniform(1.0, JITTER)  # noqa: S311 — spreads candidates
             self._stopped.wait(pause_s)
+
+    def _attempt(self) -> None:
+        """Stand for leader once; what changes by it is said."""
+        problem = ""
+        try:
+            self._election.step(time.monotonic)
+        except Unreachable as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001 — a candidate that ends here never leads again, and nobody notices
+            problem = f"{type(error).__name__}: {error}"
+        if problem and not self.problem:
+            _log.error("the Lease cannot be asked", error=problem)
+        self.problem = problem
+        led, self._led = self._led, self.leading()
+        if led != self._led:
+            _log.info("leads" if self._led else "leads no longer")

@@ -137,7 +137,8 @@ class Reflector:
 
     Attributes:
         lists: how often everything was listed.
-        problem: what went wrong since the last sign of life.
+        problem: what went wrong since the last sign of life. That a watch can be opened is none: it has to say
+            something, or to end when it was asked to.
     """
 
     def __init__(
@@ -190,7 +191,7 @@ class Reflector:
                 self._stopped.wait(_FIRST_PAUSE_S)
             except _GoneError:
                 version = None
-            except (RefusedError, Unreachable, KeyError, TypeError) as error:  # the latter two: not an object we know
+            except Exception as error:  # noqa: BLE001 — whatever was sent: who ends here never hears anything again
                 if isinstance(error, RefusedError) and error.status in (_GONE, _NOT_FOUND):
                     version = None
                 self.problem = f"{type(error).__name__}: {error}"
@@ -261,7 +262,6 @@ class Reflector:
                 _preload_content=False,
                 _request_timeout=(self._timeout_s, self._silence_s),
             )
-            self._alive()
             pending = b""
             try:
                 for chunk in response.stream(amt=None):

@@ -19,6 +19,8 @@ ROLE_LABEL = "autoscaling.speech/role"
 COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
 HASH_LABEL = "pod-template-hash"
 _REVISION = "deployment.kubernetes.io/revision"
+_LONGEST_REVISION = 20
+"""Digits: it is an int64."""
 _REMEMBERED = 16
 """Changes of the size by others."""
 
@@ -160,13 +162,12 @@ def deployment_view(deployment: Object) -> DeploymentView:
 def replica_set_view(replica_set: Object) -> ReplicaSetView:
     """Read a ReplicaSet."""
     metadata = replica_set["metadata"]
-    revision = int((metadata.get("annotations") or {}).get(_REVISION, 0))
     return ReplicaSetView(
         uid=metadata["uid"],
         name=metadata["name"],
         owner=_owner(replica_set),
         template=_hash(replica_set),
-        age=(revision, metadata["creationTimestamp"]),
+        age=(_revision(metadata.get("annotations") or {}), metadata["creationTimestamp"]),
         replicas=replica_set["status"].get("replicas", 0),
     )
 
@@ -182,7 +183,7 @@ def pod_view(pod: Object) -> PodView:
         name=metadata["name"],
         phase=_phase(metadata, role, loaded=loaded),
         ordered_at_s=seconds(metadata["creationTimestamp"]),
-        loaded_at_s=seconds(ready["lastTransitionTime"]) if loaded else None,
+        loaded_at_s=seconds(ready.get("lastTransitionTime") or metadata["creationTimestamp"]) if loaded else None,
         gated=role == "standby",
         stuck=not loaded and _hopeless(status, conditions),
         uid=metadata["uid"],
@@ -246,6 +247,12 @@ def _hopeless(status: Object, conditions: Mapping[str, Object]) -> bool:
         return True
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     return any(each.get("state", {}).get("waiting", {}).get("reason") in _HOPELESS for each in containers)
+
+
+def _revision(annotations: Mapping[str, str]) -> int:
+    """What the Deployment's controller counts; anybody may write something else there, which then counts as none."""
+    written = annotations.get(_REVISION, "")
+    return int(written) if written.isdecimal() and len(written) < _LONGEST_REVISION else 0
 
 
 def _hash(labelled: Object) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import re
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,7 @@ REFRESH_S = 300.0
 """So often a status is written in which nothing has changed: its figures move, and it says that we live."""
 _LONGEST_NAME = 253
 _NOT_FOUND, _CONFLICT = 404, 409
+_NOT_PAUSED = frozenset({"", "false", "no", "off", "0"})
 _FIGURE = re.compile(r"\d+(?:\.\d+)?")
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +63,12 @@ def status_view(config_map: Object) -> StatusView:
     """Read a status ConfigMap."""
     metadata = config_map["metadata"]
     data = config_map.get("data") or {}
-    return StatusView(metadata["uid"], metadata["name"], data.get("paused") == "true", data.get(MEMORY))
+    return StatusView(metadata["uid"], metadata["name"], is_paused(data), data.get(MEMORY))
+
+
+def is_paused(data: Mapping[str, str]) -> bool:
+    """Whether somebody wants the target left alone: people write `paused`, in words of their own."""
+    return data.get("paused", "").strip().lower() not in _NOT_PAUSED
 
 
 def status_of(tick: Tick) -> dict[str, Any]:
@@ -174,7 +181,7 @@ class Statuses:
         self._before: dict[str, Tick] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._trouble: dict[str, str] = {}
-        self._waiting: dict[str, dict[str, str]] = {}
+        self._waiting: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._writing = False
         self._woken = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="status", daemon=True)
@@ -200,6 +207,10 @@ class Statuses:
     def append(self, tick: Tick) -> None:
         """See `Journal`. What has changed is written, and now and then what has not; of several changes the last."""
         name = tick.target
+        if self._forbidden() is not None:
+            self._said.pop(name, None)  # whoever begins to lead says what then holds
+            self._before[name] = tick
+            return
         status = self._facts.get(name, {}) | status_of(tick)
         status["conditions"] = [*status["conditions"], _policy(self._trouble.get(name, ""))]
         before, self._before[name] = self._before.get(name), tick
@@ -209,8 +220,7 @@ class Statuses:
             return
         self._said[name] = _Said(gist, now_s)
         whole = {"target": name, "at": wall_clock()} | details_of(tick) | status
-        self._write_soon(name, STATUS, _json(whole))
-        self._write_soon(name, EXPLAINED, "\n".join(self._explain(tick, before)))
+        self._write_soon(name, {STATUS: _json(whole), EXPLAINED: "\n".join(self._explain(tick, before))})
 
     def kept(self, target: str) -> str | None:
         """What the policy of a target kept last, in whatever process."""
@@ -219,7 +229,7 @@ class Statuses:
 
     def keep(self, target: str, text: str) -> None:
         """Keep what the policy of a target goes on with in the next process."""
-        self._write_soon(target, MEMORY, text)
+        self._write_soon(target, {MEMORY: text})
 
     def about(self, target: str, facts: Mapping[str, Any]) -> None:
         """Show these with a target's status from the next tick on: its mode, its policy."""
@@ -236,16 +246,16 @@ class Statuses:
         with self._woken:
             return self._woken.wait_for(lambda: not self._waiting and not self._writing, within_s)
 
-    def _write_soon(self, target: str, key: str, text: str) -> None:
+    def _write_soon(self, target: str, data: Mapping[str, str]) -> None:
         with self._woken:
-            self._waiting.setdefault(target, {})[key] = text
+            self._waiting.setdefault(target, {}).update(data)
             self._woken.notify_all()
 
     def _run(self) -> None:
         while True:
             with self._woken:
                 self._woken.wait_for(lambda: bool(self._waiting))
-                target, data = self._waiting.popitem()
+                target, data = self._waiting.popitem(last=False)
                 self._writing = True
             self._write(target, data)
             with self._woken:
@@ -295,7 +305,7 @@ def _reported(config_map: Object) -> Reported:
         status = {}
     status = status if isinstance(status, dict) else {}
     name = config_map["metadata"]["name"].removeprefix("autoscaler.").replace(".", "/", 1)
-    return Reported(str(status.get("target", name)), data.get("paused") == "true", status, str(data.get(EXPLAINED, "")))
+    return Reported(str(status.get("target", name)), is_paused(data), status, str(data.get(EXPLAINED, "")))
 
 
 def pause(api: client.ApiClient, namespace: str, target: str, *, paused: bool, timeout_s: float = 3.0) -> None:

@@ -142,6 +142,7 @@ class PrometheusSignals:
     ) -> tuple[list[Look], list[Problem]]:
         """What an exporter's metrics say since `after_s`, and what they should have said."""
         ledger, scope = reading.ledger, reading.scope
+        after_s, reading.read_to_s = min(after_s, until_s), min(reading.read_to_s, until_s)  # a clock may be set back
         if scope.exporter.pod_label is None:
             fleet, born_s = _NOBODY, {NO_POD: -math.inf}
         else:

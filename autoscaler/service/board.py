@@ -66,7 +66,7 @@ class Trail:
 
     def _point(self, seen: Observation, decision: Decision) -> None:
         last = (self.count - 1) % POINTS
-        if not self.count or seen.at_s - self.at_s[last] >= STEP_S:
+        if not self.count or not 0 <= seen.at_s - self.at_s[last] < STEP_S:  # a clock may be set back
             last = self.count % POINTS
             self.count += 1
             self.at_s[last] = seen.at_s

@@ -94,10 +94,17 @@ class Continuity:
         if self._again_s is not None and at_s >= self._again_s:
             self._ask(at_s, trainer)
 
-    def keep(self, memory: Any, at_s: float) -> bytes:  # noqa: ANN401
-        """Keep the memory as it is now; gives what is kept."""
+    def keep(self, memory: Any, at_s: float) -> bytes | None:  # noqa: ANN401
+        """Keep the memory as it is now; gives what is kept.
+
+        One that cannot be written within the bounds of its format leaves what was kept before.
+        """
         self._kept_at_s = at_s
-        kept = self._policy.keep(memory, at_s)
+        try:
+            kept = self._policy.keep(memory, at_s)
+        except ValueError as error:
+            _log.error("the memory cannot be kept", target=self._name, error=str(error))
+            return None
         self._store.keep(self._name, kept.decode())
         return kept
 

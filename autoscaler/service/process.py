@@ -26,6 +26,7 @@ from autoscaler.journal.log import JsonlJournal
 from autoscaler.loop import Ports
 from autoscaler.policies.policy import Lasting
 from autoscaler.service.board import Board
+from autoscaler.service.clock import ClockWatch
 from autoscaler.service.continuity import Continuity
 from autoscaler.service.endpoint import Endpoint
 from autoscaler.service.policies import InForce, PolicyFolder
@@ -43,6 +44,8 @@ LATE_TICKS = 3
 SLACK_S = 10.0
 STOP_S = 4.0
 """Kubernetes' own grace is 30 s; a controller has nothing that is worth waiting for longer."""
+CLOCK_EVERY_S = 1.0
+"""The machine's clock is looked at so often."""
 KEEP_S = 2.0
 """Of these, for keeping what the next process goes on with: while the lease is still held."""
 DEFAULT_TIMING = Timing()
@@ -105,6 +108,7 @@ class Controller:
         self._ended = threading.Event()
         following = partial(policies.follow, self._take_up, self._ended)
         self._following = threading.Thread(target=following, name="policies", daemon=True)
+        self._minding = threading.Thread(target=self._mind_the_clock, args=[ClockWatch()], name="clock", daemon=True)
         scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(WORKERS)},
@@ -130,6 +134,7 @@ class Controller:
             self._elector.start()
         self._scheduler.start()
         self._following.start()
+        self._minding.start()
         _log.info("started", targets=len(self._targets.runners), port=self.port)
 
     def stop(self) -> None:
@@ -168,6 +173,13 @@ class Controller:
                     target, note if trouble else Note("Normal", POLICY_ACCEPTED, "the policy file is in force again")
                 )
 
+    def _mind_the_clock(self, clock: ClockWatch) -> None:
+        """Ticks are due by the machine's clock, and policies remember times of it."""
+        while not self._ended.wait(CLOCK_EVERY_S):
+            if step_s := clock.step_s():
+                _log.warning("the clock was set: every target goes on as after a restart", by_s=round(step_s, 1))
+                self._targets.begin_anew()
+
     def unhealthy(self) -> str | None:
         """Which target has not ticked for too long."""
         late = [
@@ -182,6 +194,8 @@ class Controller:
         unheard = [f"{name}: {problem}" for name, each in self._namespaces.items() if (problem := each.problem())]
         if not self._statuses.heard():
             unheard.append("who is paused")
+        if self._elector and self._elector.problem:
+            unheard.append(f"who leads: {self._elector.problem}")
         return "; ".join(unheard[:3]) or self.unhealthy()
 
     def report(self, target: str | None) -> dict[str, Any] | None:

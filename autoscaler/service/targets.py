@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+import threading
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -43,7 +44,7 @@ class Beat:
 
 
 class Targets:
-    """Runs the ticks of all targets. To be changed by one thread at a time.
+    """Runs the ticks of all targets. Any thread may change which.
 
     Args:
         make: a runner for a policy, given what a runner of the same target leaves behind.
@@ -55,6 +56,7 @@ class Targets:
         self._scheduler = scheduler
         self._running: dict[str, tuple[Job, Runner]] = {}
         self._beats: dict[Hashable, Beat] = {}
+        self._changing = threading.Lock()
 
     @property
     def jobs(self) -> Mapping[str, Job]:
@@ -71,11 +73,23 @@ class Targets:
 
         Targets that share their queries tick one soon after the other, groups of them are spread over the interval.
         """
+        with self._changing:
+            before = self.jobs
+            changed = [name for name, job in jobs.items() if name not in before or before[name].policy != job.policy]
+            self._change(jobs, changed)
+
+    def begin_anew(self) -> None:
+        """Each target goes on as after a restart, and ticks are due by the clock as it is now."""
+        with self._changing:
+            self._beats.clear()
+            self._change(self.jobs, list(self.jobs))
+
+    def _change(self, jobs: Mapping[str, Job], changed: Collection[str]) -> None:
+        """Size these, some of them with another runner."""
         running = dict(self._running)
         for name in set(running) - set(jobs):
             self._end(*running.pop(name))
             _log.warning("no longer sized", target=name)
-        changed = [name for name, job in jobs.items() if name not in running or running[name][0].policy != job.policy]
         self._begin_beats({group_of(jobs[name]): jobs[name].target.policy.tick_s for name in changed}, jobs)
         for name in changed:
             left = self._end(*running[name]) if name in running else None

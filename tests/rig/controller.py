@@ -7,7 +7,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,14 +62,19 @@ class ControllerProcess:
 
 @contextmanager
 def controller(
-    folder: Path, name: str, policies: Path, kubeconfig: Path, *flags: object
+    folder: Path,
+    name: str,
+    policies: Path,
+    kubeconfig: Path,
+    *flags: object,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[ControllerProcess]:
-    """Start one; ended with the block."""
+    """Start one, with more in its environment on wish; ended with the block."""
     arguments = [
         *("-c", _MAIN, "run", "--policies", str(policies), "--kubeconfig", str(kubeconfig)),
         *("--identity", name, "--listen", "127.0.0.1:0", "--lease", QUICK_LEASE, *map(str, flags)),
     ]
-    process = start(Path(sys.executable), arguments, folder / f"{name}.log", dict(os.environ))
+    process = start(Path(sys.executable), arguments, folder / f"{name}.log", os.environ | dict(environment or {}))
     try:
         yield ControllerProcess(process)
     finally:

@@ -27,6 +27,8 @@ class Exporter:
     """By namespace and pod."""
     sources: list[Callable[[], None]] = field(default_factory=list)
     """Asked to bring their pods up to date before all are served at once."""
+    shift_s: float | None = None
+    """So far are the times apart that pods served at once give to their samples; None: they give none."""
 
     def targets(self, namespace: str) -> list[tuple[str, dict[str, str]]]:
         """Each pod of a namespace as a target of its own, scraped at its own moment."""
@@ -41,8 +43,9 @@ class Exporter:
         if path == TOGETHER:
             for bring_up_to_date in list(self.sources):
                 bring_up_to_date()
+            at = "" if self.shift_s is None else f" {(time.time() + self.shift_s) * 1000:.0f}"
             return "".join(
-                f'{name}{{namespace="{space}",pod="{pod}"}} {value}\n'
+                f'{name}{{namespace="{space}",pod="{pod}"}} {value}{at}\n'
                 for (space, pod), metrics in list(self.pods.items())
                 for name, value in metrics().items()
             )

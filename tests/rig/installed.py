@@ -70,16 +70,29 @@ class Installed:
 
     @contextmanager
     def controller(
-        self, pod: str, policies: Path, *flags: object, url: str | None = None
+        self,
+        pod: str,
+        policies: Path,
+        *flags: object,
+        url: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Iterator[ControllerProcess]:
         """The process of one pod."""
-        with controller(self.folder, pod, policies, self.kubeconfig(pod, url), *flags) as process:
+        kubeconfig = self.kubeconfig(pod, url)
+        with controller(self.folder, pod, policies, kubeconfig, *flags, environment=environment) as process:
             yield process
 
     @contextmanager
-    def leading(self, pod: str, policies: Path, *flags: object, url: str | None = None) -> Iterator[ControllerProcess]:
+    def leading(
+        self,
+        pod: str,
+        policies: Path,
+        *flags: object,
+        url: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[ControllerProcess]:
         """The process of one pod, once it leads."""
-        with self.controller(pod, policies, *flags, url=url) as process:
+        with self.controller(pod, policies, *flags, url=url, environment=environment) as process:
             wait_for(f"{pod} to lead", process.leading)
             yield process
 

@@ -183,6 +183,8 @@ def wait_for_version(mirror, name, version):
         pytest.param(Reply(event("MODIFIED", thing("a", 11))), id="it ended"),
         pytest.param(Reply(event("MODIFIED", thing("a", 11)) + b'{"type": "MOD'), id="cut off in an event"),
         pytest.param(Reply(event("MODIFIED", thing("a", 11)) + b"<html>"), id="a page instead of an event"),
+        pytest.param(Reply(event("MODIFIED", thing("a", 11)) + b"<html>\n"), id="a page's line instead of an event"),
+        pytest.param(Reply(event("MODIFIED", thing("a", 11)) + b"\xff\xfe\n[]\n"), id="bytes"),
         pytest.param(Reply(event("MODIFIED", thing("a", 11)) + event("MODIFIED", {})), id="a malformed object"),
         pytest.param(
             Reply(event("MODIFIED", thing("a", 11)) + event("ERROR", {"code": 500, "message": "etcd"})), id="500"
@@ -214,6 +216,17 @@ def test_a_half_open_watch_is_given_up_and_taken_up_again(tmp_path):
         wait_for("a second watch", lambda: len(played.from_versions) >= 2)
         assert set(played.from_versions) == {"10"}
         assert reflector.lists == 1
+
+
+def test_a_watch_that_can_be_opened_and_says_nothing_sensible_is_no_sign_of_life(tmp_path):
+    """Else a fleet would be taken for fresh that nobody has heard of since."""
+    played = Played([listed(thing("a", 10))], [Reply(event("MODIFIED", {})) for _ in range(30)])
+    with reflected(tmp_path, played) as (_, reflector):
+        wait_for("some attempts", lambda: len(played.from_versions) >= 4)
+        before_s = reflector.silent_s()
+        wait_for("one more", lambda: len(played.from_versions) >= 5)
+        assert reflector.silent_s() > before_s
+        assert "KeyError" in reflector.problem
 
 
 def test_a_bookmark_moves_the_place_and_changes_nothing(tmp_path):

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.processes import wait_for
+from structlog.testing import capture_logs
 
-from autoscaler.cluster.lease import Conflict, Election, Record, Timing
+from autoscaler.cluster.lease import Conflict, Election, Elector, Record, Timing
 from autoscaler.model import InvalidInput, Unreachable
 
 TIMING = Timing(15.0, 10.0, 2.0)
@@ -213,3 +215,38 @@ def test_somebody_leads_again_once_all_is_well(history):
         for name in ("a", "b", "c"):
             world.step(name, after_s=0.7)
     assert len(world.leaders()) == 1
+
+
+class Failing(Store):
+    """A Lease behind something that answers otherwise than the API."""
+
+    error: Exception | None = None
+
+    def read(self):
+        if self.error is not None:
+            raise self.error
+        return super().read()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        pytest.param(Unreachable("403: no right to read leases"), "403: no right to read leases", id="no right"),
+        pytest.param(KeyError("spec"), "KeyError: 'spec'", id="an answer that is no Lease"),
+    ],
+)
+def test_a_candidate_that_cannot_ask_says_so_once_and_leads_when_it_can(error, said):
+    store, quick = Failing(), Timing(3.0, 2.0, 0.01)
+    elector = Elector(Election(store, "pod-a", quick, lambda: "now"), quick)
+    with capture_logs() as logs:
+        store.error = error
+        elector.start()
+        wait_for("several attempts", lambda: elector.problem == said)
+        store.error = None
+        wait_for("it to lead", lambda: logs[-1]["event"] == "leads")
+        elector.stop(2.0)
+    assert not elector.leading()
+    assert [(line["event"], line.get("error")) for line in logs] == [
+        ("the Lease cannot be asked", said),
+        ("leads", None),
+    ]

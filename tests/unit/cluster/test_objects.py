@@ -280,3 +280,24 @@ def test_who_else_changed_the_size(views, rewrites):
 def test_of_a_long_contest_the_end_is_kept():
     views = [sized(2 + turn % 2, "argocd") for turn in range(100)]
     assert [heard_s for heard_s, _ in after(*views)] == [float(turn) for turn in range(84, 100)]
+
+
+@pytest.mark.parametrize(
+    "revision",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("abc", id="a word"),
+        pytest.param("-1", id="negative"),
+        pytest.param("9" * 5000, id="more digits than Python takes"),
+    ],
+)
+def test_a_replica_set_whose_revision_somebody_has_edited_is_not_the_newest(revision):
+    sets = [replica_set("old", 0, 3), replica_set("new", 2, revision)]
+    assert fleet_of(deployment(), sets, []).revision == "old"
+
+
+def test_a_pod_that_does_not_say_when_it_became_ready_was_ready_from_the_start():
+    """Some virtual kubelets leave the time out."""
+    made = pod()
+    made["status"]["conditions"][0]["lastTransitionTime"] = None
+    assert pod_of(made).loaded_at_s == CREATED_S

@@ -171,12 +171,65 @@ def test_what_is_wrong_with_a_policy_file_is_a_condition(statuses):
     }
 
 
-def test_a_kept_memory_and_a_status_are_one_write(statuses, monkeypatch):
-    held = threading.Lock()
-    monkeypatch.setattr(statuses, "_forbidden", lambda: held.acquire() and held.release())
+@pytest.fixture
+def held(statuses, monkeypatch):
+    """The API server takes nothing while this lock is held."""
+    lock, taken = threading.Lock(), statuses.api.patch_namespaced_config_map
+
+    def patch(*arguments, **options):
+        with lock:
+            return taken(*arguments, **options)
+
+    monkeypatch.setattr(statuses.api, "patch_namespaced_config_map", patch)
+    return lock
+
+
+def test_a_kept_memory_and_a_status_are_one_write(statuses, held):
     with held:
         statuses.keep("voice/asr", "first")  # the writer waits with it
         statuses.keep("voice/tts", "memory")
         statuses.append(tick())
     together = [data for data in written(statuses) if MEMORY in data and STATUS in data]
     assert [data[MEMORY] for data in together] == ["memory"]
+
+
+def test_who_has_waited_longest_is_written_first(statuses, held):
+    """However many changes come meanwhile: on a slow API server the first would else wait for ever."""
+    order = ["voice/first", "voice/second", "voice/third"]
+    with held:
+        for target in [*order, *reversed(order)]:
+            statuses.keep(target, "memory")
+    written(statuses)
+    assert list(dict.fromkeys(name for name, _ in statuses.api.written)) == [config_map_name(each) for each in order]
+
+
+def test_a_follower_says_nothing_and_who_begins_to_lead_says_what_holds(statuses, monkeypatch):
+    monkeypatch.setattr(statuses, "_forbidden", lambda: "not the leader")
+    monkeypatch.setattr(statuses, "_explain", lambda *_: pytest.fail("nobody would read it"))
+    statuses.append(tick())
+    assert written(statuses) == []
+    monkeypatch.setattr(statuses, "_forbidden", lambda: None)
+    monkeypatch.setattr(statuses, "_explain", lambda _, before: ["after one before" if before else "alone"])
+    statuses.append(tick())
+    assert [each[EXPLAINED] for each in written(statuses)] == ["after one before"]
+
+
+@pytest.mark.parametrize(
+    ("said", "paused"),
+    [
+        pytest.param(None, False, id="nothing"),
+        ("", False),
+        ("false", False),
+        ("False", False),
+        ("no", False),
+        ("true", True),
+        ("True\n", True),
+        ("yes", True),
+        pytest.param("ture", True, id="a slip of the pen"),
+        pytest.param("until Monday, Ann", True, id="in words of their own"),
+    ],
+)
+def test_what_people_write_to_pause_a_target_pauses_it(said, paused):
+    """Who writes anything there wants it left alone."""
+    data = {} if said is None else {"paused": said}
+    assert status_view({"metadata": {"uid": "u", "name": "n"}, "data": data}).paused is paused

@@ -281,3 +281,20 @@ def test_arrivals_counted_before_the_pods_go_with_what_pods_say():
     assert last.received - first.received == 3.0 * (last.at_s - first.at_s)
     assert last.service_s - first.service_s == 0.5 * (last.at_s - first.at_s)
     assert signals.idle == ()
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0], ids=["set forwards", "set back"])
+def test_a_clock_that_is_set_makes_data_unusable_and_is_no_error_of_the_configuration(step_s):
+    """The samples' own times are right, ours is not; and then it is again."""
+    played = Played([received(100)], now_s=101.0)
+    reader = source(played)
+    seen_s = reader.read(41.0, 101.0, FLEET).scrapes[-1].at_s
+    played.series, played.now_s = [received(105)], 106.0
+    wrong = reader.read(seen_s, 106.0 + step_s, FLEET)
+    assert {problem.missing.cause for problem in wrong.problems} & {Cause.STALE, Cause.IMPLAUSIBLE}
+    assert Cause.UNREACHABLE not in {problem.missing.cause for problem in wrong.problems}
+    seen_s = wrong.scrapes[-1].at_s if wrong.scrapes else seen_s
+    played.series, played.now_s = [received(110)], 111.0
+    right = reader.read(seen_s, 111.0, FLEET)
+    assert right.problems == ()
+    assert [scrape.at_s for scrape in right.scrapes][-1] == 110.0

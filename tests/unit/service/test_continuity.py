@@ -21,6 +21,8 @@ class Counting:
     tick_s, lookback_s, reach_s = 5.0, 0.0, 86400.0
 
     def keep(self, memory, at_s):
+        if memory > 99:
+            raise ValueError("more than two digits")
         return b"%d" % memory
 
     def recall(self, kept, at_s):
@@ -126,3 +128,14 @@ def test_the_memory_is_kept_now_and_then_and_when_told():
     assert [key for key in kept if key] == ["400", "700"]
     world.continuity.keep(999, 999.0)
     assert world.shelf[NAME] == "999"
+
+
+def test_a_memory_that_cannot_be_written_leaves_what_was_kept_and_ends_nothing():
+    """It is asked for when the process ends too, and then the Lease is still to be given back."""
+    world = World(kept="41")
+    world.begin()
+    assert world.continuity.keep(42, 100.0) == b"42"
+    with capture_logs() as logs:
+        assert world.continuity.keep(100, 200.0) is None
+    assert world.shelf[NAME] == "42"
+    assert [line["event"] for line in logs] == ["the memory cannot be kept"]
