@@ -21,8 +21,8 @@ class Counting:
     tick_s, lookback_s, reach_s = 5.0, 0.0, 86400.0
 
     def keep(self, memory, at_s):
-        if memory > 99:
-            raise ValueError("more than two digits")
+        if memory > 9999:
+            raise ValueError("more than four digits")
         return b"%d" % memory
 
     def recall(self, kept, at_s):
@@ -136,6 +136,6 @@ def test_a_memory_that_cannot_be_written_leaves_what_was_kept_and_ends_nothing()
     world.begin()
     assert world.continuity.keep(42, 100.0) == b"42"
     with capture_logs() as logs:
-        assert world.continuity.keep(100, 200.0) is None
+        assert world.continuity.keep(10_000, 200.0) is None
     assert world.shelf[NAME] == "42"
     assert [line["event"] for line in logs] == ["the memory cannot be kept"]
