@@ -276,6 +276,49 @@ def test_without_prometheus_nothing_shrinks_and_with_it_back_it_does(world):
     wait_for("it to be said", lambda: world.events("SignalsBack", "restarted"))
 
 
+@pytest.fixture
+def slow(installed, pods, prometheus):
+    """A controller whose writes of sizes stay on the way until they are let go, and one that wants to grow."""
+    crowd = installed.cluster.deploy(installed.namespace, "tts", 2)
+    under_way, let_go = threading.Event(), threading.Event()
+
+    def held():
+        under_way.set()
+        assert let_go.wait(60)
+
+    with proxy(installed.cluster.plane) as between:
+        between.treat = lambda asked: Treatment(wait=held) if asked.scales("tts") else WELL
+        policies = installed.policies(tts=policy("tts", prometheus.url))
+        with installed.leading(installed.pods()[0], policies, url=between.url) as ours:
+            carry(pods, crowd, BUSY)
+            wait_for("a write under way", under_way.is_set)
+            yield crowd, ours, let_go
+
+
+def test_a_write_that_arrives_before_the_end_is_finished(installed, slow):
+    crowd, ours, let_go = slow
+    ours.process.popen.terminate()
+    let_go.set()
+    assert ours.process.popen.wait(STOP_S + 1.0) == 0
+    assert crowd.read().spec.replicas == 3
+    assert [write.status for write in scale_writes(installed, "tts")] == [200]
+    assert installed.lease().spec.holder_identity in ("", None)
+
+
+def test_a_write_that_arrives_after_the_end_changes_nothing(installed, slow):
+    """The Lease was given back by then, and the API server knows."""
+    crowd, ours, let_go = slow
+    ended_s = time.monotonic()
+    ours.process.stop()
+    assert time.monotonic() - ended_s < STOP_S + 1.0
+    assert ours.process.popen.returncode == 0
+    assert installed.lease().spec.holder_identity in ("", None)
+    let_go.set()
+    [write] = wait_for("it to arrive", lambda: scale_writes(installed, "tts"))
+    assert write.status == 422
+    assert crowd.read().spec.replicas == 2
+
+
 def test_it_ends_in_time_though_prometheus_hangs(installed, prometheus):
     hung = threading.Event()
 

@@ -50,14 +50,16 @@ class Runtime(Protocol):
 
 @dataclass
 class Instant:
-    """Something that is ready, or never will be, and has ended at once."""
+    """Something that is ready as soon as it may be, and has ended at once."""
 
-    loads: bool
+    runtime: InstantRuntime
+    loaded: bool = False
     running: bool = True
 
     def ready(self) -> bool:
-        """At once or never."""
-        return self.running and self.loads
+        """Once its runtime has let it."""
+        self.loaded = self.loaded or self.runtime.loads
+        return self.running and self.loaded
 
     def end(self) -> None:
         """At once."""
@@ -74,13 +76,13 @@ class Instant:
 
 @dataclass
 class InstantRuntime:
-    """Pods that are only there; while `loads` is false, those that begin never become ready."""
+    """Pods that are only there; while `loads` is false, none becomes ready that was not."""
 
     loads: bool = True
 
     def start(self, pod: str, address: str) -> Instant:
         """Nothing is started."""
-        return Instant(self.loads)
+        return Instant(self)
 
 
 @dataclass
@@ -107,6 +109,8 @@ class Node:
     cluster: Cluster
     namespace: str
     runtime: Runtime
+    place: str = ""
+    """Name of the Node object that new pods are put on: its own, unless it is to be drained."""
     sizes: list[tuple[float, int]] = field(default_factory=list)
     """Monotonic time and number of pods that hold a GPU, at each change."""
     _pods: dict[str, _Played] = field(default_factory=dict)
@@ -120,8 +124,12 @@ class Node:
 
     def register(self) -> None:
         """Make the Node: without it the EndpointSlice controller passes its pods over."""
-        self.cluster.core.create_node({"metadata": {"name": self.name}})
-        self.cluster.core.patch_node(self.name, {"spec": {"taints": None}})
+        self._make(self.name)
+
+    def go_elsewhere(self) -> None:
+        """Put new pods on another Node object."""
+        self.place = f"{self.name}-other"
+        self._make(self.place)
 
     def look(self) -> None:
         """One round: level-triggered, so whatever fails is done in the next one."""
@@ -151,8 +159,12 @@ class Node:
         for played in self._pods.values():
             played.running.stop()
 
+    def _make(self, name: str) -> None:
+        self.cluster.core.create_node({"metadata": {"name": name}})
+        self.cluster.core.patch_node(name, {"spec": {"taints": None}})
+
     def _begin(self, name: str) -> None:
-        target = {"apiVersion": "v1", "kind": "Node", "name": self.name}
+        target = {"apiVersion": "v1", "kind": "Node", "name": self.place or self.name}
         body = {"metadata": {"name": name}, "target": target}
         # The generated client cannot read the answer of this call.
         self.cluster.core.create_namespaced_pod_binding(name, self.namespace, body, _preload_content=False)

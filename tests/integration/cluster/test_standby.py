@@ -142,6 +142,27 @@ def test_during_a_rollout_nothing_drains_and_no_serving_pod_leaves_service(targe
     assert (len(target.names(Phase.SERVING)), target.deployment.read().spec.replicas) == (3, 4)
 
 
+@pytest.mark.parametrize("ends", ["paused", "late"])
+def test_a_rollout_that_will_not_go_on_blocks_drains_no_longer(target, ends):
+    """Paused half-way by a person, or past its progress deadline: waiting for it could take for ever.
+
+    The Deployment's controller takes pods from both ReplicaSets then, a serving one too.
+    """
+    deployment = target.deployment
+    target.runtime.loads = False
+    deployment.change_image("sleeper:2")
+    wait_for("three old pods and two that load", lambda: target.counts() == (3, 2))
+    wait_for("the old one to have gone", lambda: len(deployment.pods()) == 5)
+    assert target.fleet().rolling_out
+    change = {"paused": True} if ends == "paused" else {"progressDeadlineSeconds": 1}
+    deployment.cluster.apps.patch_namespaced_deployment(deployment.name, deployment.namespace, {"spec": change})
+    wait_for("it to be over", lambda: not target.fleet().rolling_out)
+    [write] = target.to(2, 0, Drain.LABEL)
+    assert write.replicas == 2
+    deployment.wait_for_pods(3)
+    assert len(target.names(Phase.SERVING)) == 2
+
+
 def test_pods_that_load_are_gated_before_they_serve(target):
     target.runtime.loads = False
     target.to(4, 2)
