@@ -13,18 +13,20 @@ Kind = Literal["recognition", "synthesis", "sleep"]
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """Which pieces may be computed together.
+    """Which pieces may be computed together. Without any, every piece runs alone.
 
     Attributes:
         max_pieces: the most pieces in one batch.
-        max_padded_cost: the most that pieces x longest piece may come to; a single longer piece still runs, alone.
-        edges: upper edges of the length buckets, ascending; a batch never spans two.
-            Beyond the last edge a piece runs alone.
+        max_padded_cost: the most that pieces x longest piece may come to.
+        max_padding_cost: the most that a batch may be padded for each call that it saves: well below what a call costs
+            beside its pieces, so that no batch takes longer than its pieces one by one.
+        max_shared_cost: a longer piece runs alone: the call is then little of what it costs.
     """
 
     max_pieces: int = 1
     max_padded_cost: float = inf
-    edges: tuple[float, ...] = ()
+    max_padding_cost: float = 0.0
+    max_shared_cost: float = inf
 
 
 class Piece(Protocol):

@@ -38,8 +38,10 @@ _COMPONENTS = (
 _FRONTEND = "TensorFrontend"
 _SEGMENT_S = 15.0
 _MARGIN_S = 0.2
-_CPU_BATCHES = BatchLimits(max_pieces=8, max_padded_cost=12.0, edges=(0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6))
-_GPU_BATCHES = BatchLimits(max_pieces=64, max_padded_cost=240.0, edges=(1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 30.0))
+# One CPU thread: a call costs as much as 1.3 s of sound at full size, 3 s in the digits model (research: speech, 3.2).
+_CPU_BATCHES = BatchLimits(max_pieces=8, max_padded_cost=12.0, max_padding_cost=0.3, max_shared_cost=6.0)
+# Estimated from launch times and arithmetic, not measured: a call costs as much as tens of seconds of sound.
+_GPU_BATCHES = BatchLimits(max_pieces=64, max_padded_cost=240.0, max_padding_cost=4.0, max_shared_cost=30.0)
 
 
 @dataclass(frozen=True, slots=True)
