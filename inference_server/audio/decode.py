@@ -1,13 +1,15 @@
 """Any sound file to mono samples at one rate, in bounded time and memory.
 
-A header is never believed: sound is read block by block until the limit, so neither a header of ten hours nor ten hours
-of silence in a few kilobytes of FLAC costs more than the limit does.
+A header is never believed: sound is read and resampled block by block until the limit, so neither a header of ten hours
+nor ten hours of silence in a few kilobytes of FLAC costs more than the limit does, at whatever rate the file has.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -20,6 +22,7 @@ from inference_server.errors import Refusal
 
 _MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM")
 _FORMATS = frozenset({"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "MPEG", "AIFF"})
+_BLOCK_FRAMES = 1 << 16
 _LOUDEST = 8.0
 """Float files may overshoot 1; far beyond it the samples are integers in disguise."""
 
@@ -64,35 +67,46 @@ def decode(file: BinaryIO, rate_hz: int, limits: AudioLimits) -> Samples:
         raise _bad("not a sound file; allowed: WAV, FLAC, Ogg, MP3, AIFF")
     file.seek(0)
     try:
-        with soundfile.SoundFile(_Forgiving(file)) as sound:
+        with _Stream(_Forgiving(file)) as sound:
             _check_header(sound, limits)
-            mono = _read_mono(sound, limits)
-            file_rate_hz = sound.samplerate
+            return _read_mono(sound, rate_hz, limits)
     except (soundfile.LibsndfileError, RuntimeError, ValueError, EOFError) as error:
         raise _bad("the sound file is damaged") from error
-    if mono.size < limits.min_s * file_rate_hz:
-        raise _bad(f"the clip must last at least {limits.min_s:g} s; it lasts {mono.size / file_rate_hz:.4f} s")
-    if file_rate_hz != rate_hz:
-        mono = soxr.resample(mono, file_rate_hz, rate_hz)
-    return np.clip(mono, -1.0, 1.0, out=mono)
+
+
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]
+    """Reads from front to end.
+
+    `SoundFile` seeks after each read where the file can: FLAC then searches, and MP3 loses its decoder's state, about
+    which libmpg123 complains on stderr.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 class _Forgiving:
     """A file that stays where it is when it is told to go where it cannot.
 
-    A damaged header makes libsndfile seek before the start; an exception could not leave its callback.
+    A damaged header makes libsndfile seek before the start; an exception could not leave its callback. A file that was
+    closed under a decoder, as its request has ended, is at its end.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.read = file.read
-        self.tell = file.tell
+
+    def readinto(self, buffer: bytearray) -> int:
+        if self._file.closed:
+            return 0
+        return int(self._file.readinto(buffer))  # type: ignore[attr-defined] # all have it; typing does not say so
+
+    def tell(self) -> int:
+        return 0 if self._file.closed else self._file.tell()
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        try:
+        with contextlib.suppress(OSError, ValueError, OverflowError):
             return self._file.seek(offset, whence)
-        except (OSError, ValueError, OverflowError):
-            return self._file.tell()
+        return self.tell()
 
 
 def _bad(message: str) -> Refusal:
@@ -124,26 +138,43 @@ def _check_header(sound: soundfile.SoundFile, limits: AudioLimits) -> None:
         raise _bad(f"{sound.samplerate} Hz; allowed: {limits.min_rate_hz} to {limits.max_rate_hz}")
 
 
-def _read_mono(sound: soundfile.SoundFile, limits: AudioLimits) -> Samples:
-    longest = int(limits.max_s * sound.samplerate)
-    buffer = np.empty((sound.samplerate, sound.channels), np.float32)
-    blocks: list[Samples] = []
-    read = 0
-    while True:
-        block = sound.read(out=buffer)
-        if not len(block):
-            return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-        read += len(block)
-        if read > longest:
+def _read_mono(sound: soundfile.SoundFile, rate_hz: int, limits: AudioLimits) -> Samples:
+    """Everything that `sound` holds, at `rate_hz`; raises `Refusal` as `decode` does."""
+    file_rate_hz: int = sound.samplerate
+    resampler = None if file_rate_hz == rate_hz else soxr.ResampleStream(file_rate_hz, rate_hz, 1, dtype="float32")
+    parts: list[Samples] = []
+    frames = 0
+    for block in _blocks(sound):
+        frames += len(block)
+        if frames > int(limits.max_s * file_rate_hz):
             raise _too_long(limits)
-        mono = block[:, 0].copy() if sound.channels == 1 else block.mean(axis=1, dtype=np.float32)
-        _check_samples(mono)
-        blocks.append(mono)
+        mono = block[:, 0] if sound.channels == 1 else block.mean(axis=1, dtype=np.float32)
+        loudest = _loudest(mono)
+        if resampler is not None:
+            mono = resampler.resample_chunk(mono)
+        if resampler is not None or loudest > 1.0:
+            np.clip(mono, -1.0, 1.0, out=mono)
+        parts.append(mono)
+    if frames < limits.min_s * file_rate_hz:
+        raise _bad(f"the clip must last at least {limits.min_s:g} s; it lasts {frames / file_rate_hz:.4f} s")
+    if resampler is not None:
+        parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True).clip(-1.0, 1.0))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _check_samples(mono: Samples) -> None:
+def _blocks(sound: soundfile.SoundFile) -> Iterator[Samples]:
+    """What the file holds, frames x channels; each block is memory of its own. The header's length is but a hint."""
+    frames = max(1, min(sound.frames, _BLOCK_FRAMES))
+    while len(block := sound.read(out=np.empty((frames, sound.channels), np.float32))):
+        yield block
+
+
+def _loudest(mono: Samples) -> float:
+    """The largest absolute value; raises `Refusal` where it is no sound's."""
     lowest, highest = float(mono.min()), float(mono.max())  # NaN where any sample is
     if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise _bad("the samples hold NaN or infinity")
-    if max(-lowest, highest) > _LOUDEST:
+    loudest = max(-lowest, highest)
+    if loudest > _LOUDEST:
         raise _bad("float samples must lie in -1..1")
+    return loudest

@@ -10,6 +10,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -126,6 +127,48 @@ def test_a_bomb_costs_no_more_memory_than_the_limit() -> None:
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < 5 * RATE_HZ * 4 * 4
+
+
+def test_long_sound_at_a_high_rate_costs_the_memory_of_what_it_becomes() -> None:
+    limits = AudioLimits(max_s=60.0)
+    data = encoded(np.zeros(60 * 192_000, np.int16), 192_000, "FLAC")
+    tracemalloc.start()
+    samples = decode(io.BytesIO(data), RATE_HZ, limits)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert samples.size == pytest.approx(60 * RATE_HZ, abs=2)
+    assert peak_bytes < 3 * samples.nbytes
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
+def test_resampling_block_by_block_gives_what_resampling_the_whole_gives(rate_hz: int) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 4 * rate_hz).astype(np.float32)
+    samples = decode(io.BytesIO(encoded(noise, rate_hz, subtype="FLOAT")), RATE_HZ, LIMITS)
+    np.testing.assert_allclose(samples, soxr.resample(noise, rate_hz, RATE_HZ).clip(-1, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "MP3"])
+def test_sound_of_several_blocks_is_read_as_one_and_without_a_word(
+    container: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = encoded(np.random.default_rng(0).normal(0, 0.1, 8 * RATE_HZ).astype(np.float32), container=container)
+    whole, _ = soundfile.read(io.BytesIO(data), dtype="float32")
+    samples = decode(io.BytesIO(data), RATE_HZ, AudioLimits())
+    np.testing.assert_allclose(samples, whole.clip(-1, 1), atol=1e-6)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_that_is_closed_under_the_decoder_is_damaged(capfd: pytest.CaptureFixture[str]) -> None:
+    class ClosedSoon(io.BytesIO):
+        def readinto(self, buffer) -> int:
+            read = super().readinto(buffer)
+            if self.tell() > 4096:
+                self.close()
+            return read
+
+    with pytest.raises(Refusal, match=r"damaged|must last"):
+        decode(ClosedSoon(encoded(tone(2.0))), RATE_HZ, AudioLimits(min_s=1.0))
+    assert capfd.readouterr() == ("", "")
 
 
 SEEDS = [
