@@ -36,10 +36,8 @@ def make_app(
     router = _engine_routes(service)
     endpoints = frozenset(route.path for route in router.routes if "POST" in getattr(route, "methods", ()))  # type: ignore[attr-defined]
     service.metrics.expect(endpoints)
-    app.include_router(health_routes(service))
-    app.include_router(model_routes(service))
-    app.include_router(page_routes(service))
-    app.include_router(router)
+    for routes in (router, health_routes(service), model_routes(service), page_routes(service)):
+        app.include_router(routes)  # matched in this order
     app.add_middleware(Admission, service=service, endpoints=endpoints)
     if access is not None:
         from inference_server.api.guard import Guard

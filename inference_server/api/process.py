@@ -72,6 +72,7 @@ def _config(app: FastAPI, **changes: Any) -> uvicorn.Config:  # noqa: ANN401 uvi
         "log_config": None,
         "access_log": False,
         "server_header": False,
+        "proxy_headers": False,  # nothing here asks who the client is by address
         "backlog": _BACKLOG,
         "timeout_keep_alive": 75,
     }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Request, Response, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel, Field
 
 from inference_server.api.admission import attending, place_of
+from inference_server.api.forms import described, read_form
 from inference_server.api.models import check_model
 from inference_server.audio.decode import AudioLimits
 from inference_server.audio.transcripts import Transcript, plain_json, srt, verbose_json, vtt
@@ -19,6 +21,29 @@ from inference_server.serving.transcriber import Transcriber
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 UPSTREAM = "/api/v1/asr"
 _MAX_FILES = 16
+_GRANULARITIES = "timestamp_granularities[]"
+
+
+class TranscriptionForm(BaseModel):
+    """OpenAI's fields, and `use_itn`; fields that are not listed are ignored, as new clients send new ones."""
+
+    file: Annotated[UploadFile, Field(description="WAV, FLAC, Ogg, MP3 or AIFF")]
+    model: str = ""
+    language: Literal["auto", "zh", "en", "yue", "ja", "ko"] = "auto"
+    response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] = "json"
+    use_itn: Annotated[bool, Field(description="numbers and punctuation instead of spoken words")] = True
+    temperature: Annotated[float, Field(ge=0, le=1, description="accepted; decoding is deterministic")] = 0.0
+    granularities: Annotated[list[Literal["word", "segment"]], Field(alias=_GRANULARITIES)] = []
+    prompt: str = ""
+    stream: bool = False
+
+
+class UpstreamForm(BaseModel):
+    """Fields of SenseVoice's own server."""
+
+    files: Annotated[list[UploadFile], Field(description="WAV, FLAC, Ogg, MP3 or AIFF")]
+    keys: Annotated[str, Field(description="names of the files, joined with commas")] = ""
+    lang: Language = "auto"
 
 
 def recognition_routes(service: Service[Clip, Heard], engine: Recognizer, limits: AudioLimits) -> APIRouter:
@@ -26,61 +51,43 @@ def recognition_routes(service: Service[Clip, Heard], engine: Recognizer, limits
     router = APIRouter(tags=["recognition"])
     transcriber = Transcriber(service, engine, limits)
 
-    @router.post(TRANSCRIPTIONS, response_model=None)
-    async def transcriptions(  # noqa: PLR0917 FastAPI calls it by name
-        request: Request,
-        file: Annotated[UploadFile, File(description="WAV, FLAC, Ogg, MP3 or AIFF")],
-        model: Annotated[str, Form()] = "",
-        language: Annotated[Literal["auto", "zh", "en", "yue", "ja", "ko", ""], Form()] = "auto",
-        response_format: Annotated[Literal["json", "text", "srt", "vtt", "verbose_json"], Form()] = "json",
-        use_itn: Annotated[bool, Form(description="numbers and punctuation instead of spoken words")] = True,
-        temperature: Annotated[float, Form(ge=0, le=1, description="accepted; decoding is deterministic")] = 0.0,  # noqa: ARG001
-        granularities: Annotated[
-            list[Literal["word", "segment"]] | None, Form(alias="timestamp_granularities[]")
-        ] = None,
-        prompt: Annotated[str, Form()] = "",
-        stream: Annotated[bool, Form()] = False,
-    ) -> Response:
-        """Transcribe one recording, as OpenAI's API does, with language, emotion and event."""
-        check_model(model, engine.model)
-        _refuse_unsupported(prompt=prompt, stream=stream)
-        words = "word" in (granularities or ())
-        if words and response_format != "verbose_json":
-            raise bad_request("word times need response_format=verbose_json", param="timestamp_granularities[]")
-        options = Options(language or "auto", use_itn, words or response_format in {"srt", "vtt"})
+    async def transcribe(request: Request, files: list[UploadFile], options: Options) -> list[Transcript]:
         async with attending(request, service.limits.deadline_s) as wait:
-            (transcript,) = await transcriber.transcribe([file.file], options, place_of(request), wait)
-        return _render(transcript, response_format, words=words)
+            return await transcriber.transcribe([file.file for file in files], options, place_of(request), wait)
 
-    @router.post(UPSTREAM)
-    async def asr(
-        request: Request,
-        files: Annotated[list[UploadFile], File(description="WAV, FLAC, Ogg, MP3 or AIFF")],
-        keys: Annotated[str, Form(description="names of the files, joined with commas")] = "",
-        lang: Annotated[Language | Literal[""], Form()] = "auto",
-    ) -> dict[str, list[dict[str, Any]]]:
+    @router.post(TRANSCRIPTIONS, response_model=None, openapi_extra=described(TranscriptionForm))
+    async def transcriptions(request: Request) -> Response:
+        """Transcribe one recording, as OpenAI's API does, with language, emotion and event."""
+        async with read_form(request, TranscriptionForm, lists={_GRANULARITIES}) as form:
+            check_model(form.model, engine.model)
+            _refuse_unsupported(form)
+            words = "word" in form.granularities
+            times = words or form.response_format in {"srt", "vtt"}
+            (transcript,) = await transcribe(request, [form.file], Options(form.language, form.use_itn, times))
+            return _render(transcript, form.response_format, words=words)
+
+    @router.post(UPSTREAM, openapi_extra=described(UpstreamForm))
+    async def asr(request: Request) -> dict[str, list[dict[str, Any]]]:
         """Transcribe several recordings, as SenseVoice's own server does; `text` carries no emoji."""
-        if len(files) > _MAX_FILES:
-            raise bad_request(f"{len(files)} files; at most {_MAX_FILES} are allowed", param="files")
-        names = keys.split(",") if keys else [file.filename or "" for file in files]
-        if len(names) != len(files):
-            raise bad_request(f"{len(names)} keys for {len(files)} files", param="keys")
-        options = Options(lang or "auto", use_itn=False)
-        async with attending(request, service.limits.deadline_s) as wait:
-            opened = [file.file for file in files]
-            transcripts = await transcriber.transcribe(opened, options, place_of(request), wait)
-        return {"result": [_upstream_form(*pair) for pair in zip(names, transcripts, strict=True)]}
+        async with read_form(request, UpstreamForm, lists={"files"}, max_files=_MAX_FILES) as form:
+            names = form.keys.split(",") if form.keys else [file.filename or "" for file in form.files]
+            if len(names) != len(form.files):
+                raise bad_request(f"{len(names)} keys for {len(form.files)} files", param="keys")
+            transcripts = await transcribe(request, form.files, Options(form.lang, use_itn=False))
+            return {"result": [_upstream_form(*pair) for pair in zip(names, transcripts, strict=True)]}
 
     return router
 
 
-def _refuse_unsupported(*, prompt: str, stream: bool) -> None:
-    if prompt:
+def _refuse_unsupported(form: TranscriptionForm) -> None:
+    if form.prompt:
         raise Refusal(400, "bad_request", "prompt: this model takes none", code="unsupported_parameter", param="prompt")
-    if stream:
+    if form.stream:
         raise Refusal(
             400, "bad_request", "stream: transcripts are not streamed", code="unsupported_parameter", param="stream"
         )
+    if "word" in form.granularities and form.response_format != "verbose_json":
+        raise bad_request("word times need response_format=verbose_json", param=_GRANULARITIES)
 
 
 def _render(transcript: Transcript, response_format: str, *, words: bool) -> Response:

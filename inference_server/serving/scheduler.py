@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from inference_server.engines.engine import Engine, Piece
-from inference_server.errors import Refusal, queue_full
+from inference_server.errors import Refusal, abandoned, queue_full
 from inference_server.serving.batching import choose_batch
 from inference_server.serving.load import Load, TimeIntegral
 
@@ -76,12 +76,14 @@ class Place(Generic[P, R]):
 
     Attributes:
         service_s: time the model has worked for this request so far.
+        left: it was given back; nothing can be queued for it any more.
     """
 
     def __init__(self, scheduler: Scheduler[P, R], entered_s: float) -> None:
         self._scheduler = scheduler
         self.entered_s = entered_s
         self.started = False
+        self.left = False
         self.service_s = 0.0
 
     def submit(self, pieces: Sequence[P]) -> list[Future[R]]:
@@ -181,9 +183,11 @@ class Scheduler(Generic[P, R]):
         A future that is cancelled before its piece starts costs nothing.
 
         Raises:
-            Refusal: the wait would be longer than what is offered.
+            Refusal: the wait would be longer than what is offered, or nobody waits for the request any more.
         """
         with self._changed:
+            if place.left:
+                raise abandoned()
             self._refuse_long_wait()
             now_s = self._clock()
             futures: list[Future[R]] = [Future() for _ in pieces]
@@ -201,6 +205,7 @@ class Scheduler(Generic[P, R]):
     def leave(self, place: Place[P, R]) -> None:
         """Give the place back and withdraw what has not started."""
         with self._changed:
+            place.left = True
             self._unstarted.pop(place, None)
             self._in_flight.add(-1)
             withdrawn = [waiting for waiting in self._waiting if waiting.place is place]

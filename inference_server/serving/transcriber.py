@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from inference_server.audio.decode import AudioLimits, decode
@@ -64,21 +64,34 @@ class Transcriber:
         Raises:
             Refusal: a file that is no sound, too long or too short; no capacity; deadline; the client went.
         """
-        recordings: list[Recording] = [await wait(self._decoders.submit(self._read, file)) for file in files]
-        clips = [clip for recording in recordings for clip in recording.clips(options)]
+        recordings, futures = await wait(self._decoders.submit(self._queue, files, options, place))
         audio_s = sum(recording.duration_s for recording in recordings)
         self._metrics.input_audio(audio_s)
         note_usage(audio_s=audio_s)
-        heard = [await wait(future) for future in place.submit(clips)]
+        heard = [await wait(future) for future in futures]
         begun_s = time.perf_counter()
         results = iter(heard)
         transcripts = [recording.transcript([next(results) for _ in recording.spans]) for recording in recordings]
         self._metrics.phase("post", time.perf_counter() - begun_s)
         return transcripts
 
-    def _read(self, file: BinaryIO) -> Recording:
+    def _queue(
+        self, files: Sequence[BinaryIO], options: Options, place: Place[Clip, Heard]
+    ) -> tuple[list[Recording], list[Future[Heard]]]:
+        """Decode, and queue from here: the model need not wait for the event loop to pass the sound on.
+
+        The limit holds for all files together, as all of them are in memory together.
+        """
+        recordings: list[Recording] = []
+        left_s = self._limits.max_s
+        for file in files:
+            recordings.append(self._read(file, replace(self._limits, max_s=left_s)))
+            left_s -= recordings[-1].duration_s
+        return recordings, place.submit([clip for recording in recordings for clip in recording.clips(options)])
+
+    def _read(self, file: BinaryIO, limits: AudioLimits) -> Recording:
         begun_s = time.perf_counter()
-        samples = decode(file, RATE_HZ, self._limits)
+        samples = decode(file, RATE_HZ, limits)
         whole = [Span(0, samples.size)]
         spans = whole if samples.size <= self._engine.max_clip_s * RATE_HZ else self._engine.split(samples)
         self._metrics.phase("decode", time.perf_counter() - begun_s)

@@ -58,12 +58,11 @@ class Metrics:
         edges = latency_edges_s(objectives_s)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, ("service", *labels), registry=self.registry)
+            made = Counter(name, text, ("service", *labels), registry=self.registry)
+            return made if labels else made.labels(service)
 
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            made = Histogram(name, text, ("service",), buckets=buckets, registry=self.registry)
-            made.labels(service)
-            return made
+            return Histogram(name, text, ("service",), buckets=buckets, registry=self.registry).labels(service)
 
         self._received = counter("speech_requests_received", "Requests, before any queueing", "endpoint")
         self._admitted = counter("speech_requests_admitted", "Requests whose work was queued")
@@ -77,8 +76,6 @@ class Metrics:
         self._service_s = histogram("speech_service_seconds", "Time in the model, without queue", edges)
         self._batch_size = histogram("speech_batch_size", "Pieces computed together", _BATCH_EDGES)
         self._padding = histogram("speech_batch_padding_ratio", "Padded over real work of a batch", _PADDING_EDGES)
-        for unlabelled in (self._admitted, self._audio_s, self._characters):
-            unlabelled.labels(service)
         for reason in get_args(Reason):
             self._rejected.labels(service, reason)
         self._completed.labels(service, "200")
@@ -101,11 +98,11 @@ class Metrics:
     def completed(self, status: int, duration_s: float) -> None:
         """It was answered."""
         self._completed.labels(self._service, str(status)).inc()
-        self._duration_s.labels(self._service).observe(duration_s)
+        self._duration_s.observe(duration_s)
 
     def first_audio(self, delay_s: float) -> None:
         """Its first sound was sent."""
-        self._first_audio_s.labels(self._service).observe(delay_s)
+        self._first_audio_s.observe(delay_s)
 
     def phase(self, name: str, seconds: float) -> None:
         """Time that one request or batch spent in `read`, `decode`, `queue`, `model`, `post` or `write`."""
@@ -113,27 +110,27 @@ class Metrics:
 
     def input_audio(self, seconds: float) -> None:
         """Audio was accepted."""
-        self._audio_s.labels(self._service).inc(seconds)
+        self._audio_s.inc(seconds)
 
     def input_characters(self, characters: int) -> None:
         """Text was accepted."""
-        self._characters.labels(self._service).inc(characters)
+        self._characters.inc(characters)
 
     def admitted(self) -> None:
         """A request's work was queued."""
-        self._admitted.labels(self._service).inc()
+        self._admitted.inc()
 
     def batch_done(self, costs: list[float], waits_s: list[float], service_s: float) -> None:
         """A batch ran."""
         for wait_s in waits_s:
             self.phase("queue", wait_s)
             self.phase("model", service_s)
-        self._batch_size.labels(self._service).observe(len(costs))
-        self._padding.labels(self._service).observe(padding_ratio(costs))
+        self._batch_size.observe(len(costs))
+        self._padding.observe(padding_ratio(costs))
 
     def served(self, service_s: float) -> None:
         """A request left after the model had worked for it."""
-        self._service_s.labels(self._service).observe(service_s)
+        self._service_s.observe(service_s)
 
     def watch(self, lifecycle: Lifecycle, load: Callable[[], Load], build: dict[str, str]) -> None:
         """Add what is read at the time of a scrape. `build`: labels of `speech_build_info`."""

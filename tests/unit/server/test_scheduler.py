@@ -216,6 +216,17 @@ def test_leaving_withdraws_what_has_not_started(rig) -> None:
     assert it.engine.batches == [["running"], ["kept"]]
 
 
+def test_nothing_is_queued_for_a_request_that_has_left(rig) -> None:
+    it = rig()
+    place = it.scheduler.enter()
+    with place:
+        pass
+    with pytest.raises(Refusal) as refused:
+        place.submit([Job("late")])
+    assert refused.value.reason == "abandoned"
+    assert it.scheduler.load().queued == 0
+
+
 def test_a_bad_piece_fails_alone(rig) -> None:
     it = rig(batching=TOGETHER, bad=frozenset({"b"}))
     it.enter_and_submit(Job("first"))
