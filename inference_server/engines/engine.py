@@ -41,6 +41,19 @@ class Piece(Protocol):
         """Pieces of different groups never share a batch: their options differ."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What the last call of a warm-up took.
+
+    Attributes:
+        cost: of its pieces.
+        service_s: time of the model.
+    """
+
+    cost: float
+    service_s: float
+
+
 PieceT_contra = TypeVar("PieceT_contra", bound=Piece, contravariant=True)
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -75,7 +88,7 @@ class Engine(Protocol[PieceT_contra, ResultT_co]):
     def batching(self) -> BatchLimits:
         """What may be computed together."""
 
-    def load(self, phase: Phases) -> None:
+    def load(self, phase: Phases) -> Rehearsal | None:
         """Load and warm up; ready when it returns. Any exception ends the process."""
 
     def run(self, batch: Sequence[PieceT_contra]) -> Sequence[ResultT_co]:

@@ -14,13 +14,14 @@ import logging
 import random
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inference_server.engines.engine import BatchLimits, Kind, Phases
+from inference_server.engines.engine import BatchLimits, Kind, Phases, Rehearsal
 from inference_server.engines.recognition import RATE_HZ, Clip, Heard, Word
 from inference_server.errors import InvalidOption
 
@@ -91,7 +92,7 @@ class SenseVoice:
         self.device = settings.device
         self.batching = _CPU_BATCHES if settings.device == "cpu" else _GPU_BATCHES
 
-    def load(self, phase: Phases) -> None:
+    def load(self, phase: Phases) -> Rehearsal:
         """Import, build, check, warm up.
 
         Raises:
@@ -126,7 +127,7 @@ class SenseVoice:
         if not self._settings.hub:
             _check_weights(self._model.model, Path(self._settings.model))
         with phase("warmup"):
-            self._warm_up()
+            return self._warm_up()
 
     def run(self, batch: Sequence[Clip]) -> Sequence[Heard]:
         """One call of the model; results match by position, keys are the same for all (13)."""
@@ -156,15 +157,18 @@ class SenseVoice:
         speech = [Span(part["start"], part["end"]) for part in found]
         return merge_spans(speech, int(_SEGMENT_S * RATE_HZ), int(_MARGIN_S * RATE_HZ), samples.size)
 
-    def _warm_up(self) -> None:
+    def _warm_up(self) -> Rehearsal:
         import numpy as np
 
         from inference_server.audio.decode import AudioLimits, decode
         from inference_server.engines.recognition import Options, parse_tags
 
         noise = np.random.default_rng(0).normal(0, 0.01, 2 * RATE_HZ).astype(np.float32)
-        for words in (False, True):
-            self.run([Clip(noise, Options(words=words))])
+        for words in (True, False):
+            clip = Clip(noise, Options(words=words))
+            begun_s = time.perf_counter()
+            self.run([clip])
+            rehearsal = Rehearsal(clip.cost, time.perf_counter() - begun_s)
         if self._settings.vad:
             self.split(noise)
         if self._settings.known_clip:
@@ -173,6 +177,7 @@ class SenseVoice:
             text = parse_tags(self.run([clip])[0].raw).text
             if text != self._settings.known_text:
                 raise ValueError(f"the known clip gave {text!r}, expected {self._settings.known_text!r}")
+        return rehearsal
 
 
 def check_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from inference_server.engines.engine import BatchLimits, Kind, Phases
+from inference_server.engines.engine import BatchLimits, Kind, Phases, Rehearsal
 
 CRASH_EXIT_CODE = 70
 """EX_SOFTWARE of sysexits.h."""
@@ -75,7 +75,7 @@ class Sleeper:
         """Service time of a request that names none."""
         return self._settings.service_s
 
-    def load(self, phase: Phases) -> None:
+    def load(self, phase: Phases) -> Rehearsal:
         """Take as long as configured; crash or hang where configured."""
         with phase("weights"):
             time.sleep(self._settings.load_s)
@@ -83,6 +83,7 @@ class Sleeper:
                 os._exit(CRASH_EXIT_CODE)
             if self._settings.hang_at_load:
                 _sleep_for_ever()
+        return Rehearsal(cost=1.0, service_s=1.0)
 
     def run(self, batch: Sequence[Nap]) -> Sequence[float]:
         """Sleep through the batch one by one; the results are the service times."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from inference_server.engines.engine import BatchLimits, Kind, Phases
+from inference_server.engines.engine import BatchLimits, Kind, Phases, Rehearsal
 from inference_server.engines.synthesis import Sentence, Wish
 from inference_server.errors import InvalidOption, Reason, Refusal
 
@@ -63,7 +63,7 @@ class EmotiVoice:
         self.device = settings.device
         self.batching = _CPU_BATCHES if settings.device == "cpu" else _GPU_BATCHES
 
-    def load(self, phase: Phases) -> None:
+    def load(self, phase: Phases) -> Rehearsal | None:
         """Import, load, warm up.
 
         Raises:
@@ -81,6 +81,7 @@ class EmotiVoice:
         self._loaded = load(
             Path(self._settings.model), self.device, limits=limits, phase=lambda name: phase(_PHASES.get(name, name))
         )
+        return None if self._loaded.rehearsed is None else Rehearsal(*self._loaded.rehearsed)
 
     @property
     def _synthesizer(self) -> Synthesizer:

@@ -18,10 +18,11 @@ from math import ceil
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
-from inference_server.engines.engine import Engine, Piece
+from inference_server.engines.engine import Engine, Piece, Rehearsal
 from inference_server.errors import Refusal, abandoned, queue_full
 from inference_server.serving.batching import choose_batch
 from inference_server.serving.load import Load, TimeIntegral
+from inference_server.serving.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,6 @@ R = TypeVar("R")
 
 PASSING = 8
 """Requests that arrive later and still go before the next piece of a request of many."""
-
-_REMEMBERED = 0.95
-"""What a batch still counts for when the next has run, in the estimate of seconds per cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +117,7 @@ class Scheduler(Generic[P, R]):
         self._running_since_s: dict[int, float] = {}
         self._arrivals = 0
         self._queued_cost = 0.0
-        self._recent_s = 0.0
-        self._recent_cost = 0.0
+        self._pace = Pace()
         self._closed = False
         self._in_flight = TimeIntegral(clock)
         self._busy = TimeIntegral(clock)
@@ -129,8 +126,10 @@ class Scheduler(Generic[P, R]):
             for slot in range(engine.slots)
         ]
 
-    def start(self) -> None:
-        """Begin to run batches; the engine is loaded."""
+    def start(self, rehearsal: Rehearsal | None = None) -> None:
+        """Begin to run batches; the engine is loaded, and its warm-up is the first that is known of its pace."""
+        if rehearsal is not None:
+            self._pace.observe(rehearsal.cost, rehearsal.service_s)
         for thread in self._threads:
             thread.start()
 
@@ -218,10 +217,7 @@ class Scheduler(Generic[P, R]):
             self._observer.served(place.service_s)
 
     def _expected_wait_s(self) -> float:
-        """From the recent time and work of the model; sums, so that short pieces do not count like long ones."""
-        if not self._recent_cost:
-            return 0.0
-        return self._queued_cost * self._recent_s / self._recent_cost / self._engine.slots
+        return self._queued_cost * self._pace.seconds_per_cost / self._engine.slots
 
     def _refuse_long_wait(self) -> None:
         if self._expected_wait_s() > self._limits.max_wait_s:
@@ -268,8 +264,7 @@ class Scheduler(Generic[P, R]):
         with self._changed:
             started_s = self._running_since_s.pop(slot)
             self._busy.add(-1)
-            self._recent_s = _REMEMBERED * self._recent_s + service_s
-            self._recent_cost = _REMEMBERED * self._recent_cost + sum(costs)
+            self._pace.observe(sum(costs), service_s)
             for place in {waiting.place for waiting in batch}:
                 place.service_s += service_s
         self._observer.batch_done(costs, [started_s - waiting.since_s for waiting in batch], service_s)

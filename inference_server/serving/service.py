@@ -68,13 +68,13 @@ class Service(Generic[P, R]):
             Exception: whatever the engine raised; the life cycle then says `failed`.
         """
         try:
-            self.engine.load(self.lifecycle.phase)
+            rehearsal = self.engine.load(self.lifecycle.phase)
         except BaseException:
             self.lifecycle.fail()
             raise
         gc.collect()
         gc.freeze()  # a full collection walks everything that was imported: 0.2 s in which nothing else runs
-        self.scheduler.start()
+        self.scheduler.start(rehearsal)
         self.lifecycle.loaded()
 
     def load_in_background(self) -> Future[None]:

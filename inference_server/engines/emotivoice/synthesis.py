@@ -4,6 +4,7 @@ A request is planned (`Synthesizer.plan`: frontend only, any thread, every refus
 sentence, and pieces of any requests are rendered together (`Synthesizer.render`: the networks, one thread).
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -109,9 +110,13 @@ class Synthesizer:
         pieces: the style encoder's tokeniser.
         speaker_encoder: makes voices from reference audio; `None` where the model has none.
         limits: what one request may be.
+
+    Attributes:
+        rehearsed: phonemes and seconds of the warm-up's last text; `None` before it.
     """
 
     sample_rate_hz = SAMPLE_RATE_HZ
+    rehearsed: tuple[float, float] | None = None
 
     def __init__(
         self,
@@ -220,7 +225,10 @@ class Synthesizer:
         """Runs every path once, so that the first request is as fast as the next."""
         texts = _WARM_UP if self.device.type == "cpu" else (*_WARM_UP, *_LONGER_WARM_UP)
         for text in texts:
-            self.synthesize(text, self.voices[0])
+            pieces = self.plan(text, self.voices[0])
+            begun_s = time.perf_counter()
+            self.render(pieces)
+            self.rehearsed = sum(piece.cost for piece in pieces), time.perf_counter() - begun_s
 
     def _largest_piece(self, speed: float) -> int:
         """BERT pieces; slow speech makes more sound of each, so its pieces are smaller."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from inference_server.engines.engine import BatchLimits
+from inference_server.engines.engine import BatchLimits, Rehearsal
 from inference_server.errors import Refusal
 from inference_server.serving.scheduler import PASSING, AdmissionLimits, Scheduler
 
@@ -99,10 +99,10 @@ def rig() -> Iterator[Callable[..., Rig]]:
     """A started scheduler; whatever still runs is let go at the end."""
     made: list[Rig] = []
 
-    def start(limits: AdmissionLimits | None = None, **engine_fields) -> Rig:
+    def start(limits: AdmissionLimits | None = None, rehearsal: Rehearsal | None = None, **engine_fields) -> Rig:
         engine, seen, clock = SteppedEngine(**engine_fields), Seen(), MovedClock()
         scheduler = Scheduler(engine, limits or AdmissionLimits(), seen, clock)
-        scheduler.start()
+        scheduler.start(rehearsal)
         made.append(Rig(scheduler, engine, seen, clock))
         return made[-1]
 
@@ -199,6 +199,30 @@ def test_a_wait_longer_than_offered_is_refused_at_once_and_says_for_how_long(rig
     with pytest.raises(Refusal) as refused:
         it.scheduler.enter()
     assert refused.value.retry_after_s == 8
+
+
+def test_one_slow_batch_of_a_fresh_server_turns_nobody_away(rig) -> None:
+    it = rig(AdmissionLimits(max_wait_s=5.0), rehearsal=Rehearsal(cost=1.0, service_s=0.01))
+    _, (slow,) = it.enter_and_submit(Job())
+    it.engine.wait_began()
+    for _ in range(100):
+        it.enter_and_submit(Job())
+    it.clock.now_s += 1.0  # a hundred times the usual
+    it.engine.step()
+    slow.result(IN_TIME_S)
+    it.engine.wait_began()
+    it.enter_and_submit(Job())
+    assert it.scheduler.load().queued == 100
+
+
+def test_a_warm_up_that_was_slow_bounds_the_first_burst(rig) -> None:
+    it = rig(AdmissionLimits(max_wait_s=5.0), rehearsal=Rehearsal(cost=1.0, service_s=1.0))
+    it.enter_and_submit(Job())
+    it.engine.wait_began()
+    for _ in range(6):
+        it.enter_and_submit(Job())
+    with pytest.raises(Refusal):
+        it.enter_and_submit(Job())
 
 
 def test_leaving_withdraws_what_has_not_started(rig) -> None:
