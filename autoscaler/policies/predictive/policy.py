@@ -62,7 +62,7 @@ FROM_HERE = "busy at the present load; a rule without foresight would start from
 OBSERVE_FIRST_S = 60.0
 """Without history the pods that are there stay for the first minute."""
 CLEARED_AT_S = 180.0
-"""What the shadows missed before belongs to the size that was found."""
+"""What the shadows missed before belongs to the size that was found, and moves no price."""
 SHORT_HISTORY_S = 4 * 3600.0
 REPLAYED_S, REPLAYED_SHARE = 48 * 3600.0, 0.4
 """How much of the history the shadows are replayed on; the model that they use saw only what lies before."""
@@ -131,11 +131,7 @@ class PredictivePolicy:
         span_s = len(intervals) * settings.interval_s
         if intervals:
             decide_shadows(memory, settings, wanted.only(slice(PRICES)), span_s)
-            shadows = memory.shadows
-            picked = steering.pick(prices, shadows.misses, shadows.spent, shadows.requests, settings.price)
-            if memory.demand.service.out_of_reach:  # for throughput, not for the impossible
-                picked = settings.price.start
-            steering.steer(picked, memory.history_s + steering.age_s, span_s)
+            steering.steer(self._pick(memory, prices), memory.history_s + steering.age_s, span_s)
             if memory.gate is not None:
                 memory.gate.foresaw(int(wanted.order[-1]), memory.windows.order[0])
         memory.wish = _wish(self._follow(memory, wanted.only(_IN_USE), span_s, seen), self._insight(memory, laws[0]))
@@ -237,6 +233,16 @@ class PredictivePolicy:
         if not memory.cleared and memory.traffic.series.end_s - memory.began_s >= CLEARED_AT_S:
             memory.shadows.clear()
             memory.cleared = True
+
+    def _pick(self, memory: Memory, prices: Floats) -> float:
+        """The price that the shadows found; the first one while they tell of nothing that a price could mend.
+
+        That is what was missed by the size that was found, and an objective that is missed with any number of pods.
+        """
+        if not memory.cleared or memory.demand.service.out_of_reach:
+            return self.settings.price.start
+        shadows = memory.shadows
+        return memory.steering.pick(prices, shadows.misses, shadows.spent, shadows.requests, self.settings.price)
 
     def _follow(self, memory: Memory, wanted: Wants, span_s: float, seen: Observation) -> tuple[Step, ...]:
         """The target of this tick, stage by stage: what is ordered, what waits, what is held."""

@@ -68,6 +68,16 @@ def test_without_history_the_first_minute_leaves_the_pods_as_they_are():
     assert {service.tick(10.0).serving for _ in range(11)} == {7}
 
 
+def test_a_size_that_was_far_too_small_does_not_raise_the_price():
+    """The first minutes miss whatever a miss is worth; a price moved by them bought 30 pods where 17 were enough."""
+    service = Service(PredictivePolicy(SETTINGS), pods=1)
+    for _ in range(34):
+        service.tick(280.0)
+    prices = [proposal.insight["price"] for proposal in service.proposals if proposal.insight]
+    assert prices == pytest.approx([1.3] * len(prices))
+    assert len(prices) > 20
+
+
 def test_constant_load_settles_without_oscillation():
     service = Service(PredictivePolicy(SETTINGS))
     random = np.random.default_rng(1)
