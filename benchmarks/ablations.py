@@ -1,6 +1,6 @@
 """What each part of the predictive policy buys: the policy with one part off, and with what it is told being wrong.
 
-    python benchmarks/ablations.py [--traces …] [--workloads tts] [--seeds 1] [--only PART …] [--jobs N] [--write FILE]
+    python benchmarks/ablations.py [--traces …] [--hours 24] [--workloads tts] [--seeds 1] [--only PART …] [--jobs N]
 
 Production code has no switches for this: a part is taken off from outside, by other settings or by another function in
 its place for the time of a replay. Cost is compared with the whole policy on the same trace and seed. What is finished
@@ -26,6 +26,7 @@ import orjson
 
 from autoscaler.cli.output import STDOUT, write
 from autoscaler.forecast.dispersion import Dispersion
+from autoscaler.forecast.mixture import GONE_S
 from autoscaler.loop import Target
 from autoscaler.model import ColdStart, History, Routing, Workload
 from autoscaler.policies.build import build
@@ -35,15 +36,17 @@ from autoscaler.policies.predictive import policy as policy_module
 from autoscaler.policies.predictive.keeping import Wants
 from autoscaler.policies.predictive.steering import MARGIN, Steering
 from autoscaler.spec import find_policy, find_workload
+from simulations.engine import kernel
 from simulations.replay import trace_digest
 from simulations.run import Case, run
+from simulations.shipped import without_family
 from simulations.store import code_version
 from simulations.traffic.find import find
 from simulations.traffic.trace import Trace
-from simulations.world import Conditions
+from simulations.world import Conditions, World
 
 KEPT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "speech-autoscaler" / "ablations.jsonl"
-TRACES = "mooncake_conversation,servegen_cron_hourly,azfn_bursty,twitter_stream_2021"
+TRACES = "mooncake_conversation,azfn_bursty,twitter_stream_2021"
 WHOLE = "whole"
 FINE_BIN_S = 5.0
 
@@ -126,6 +129,49 @@ def routed(workload: Workload) -> Workload:
     return replace(workload, routing=Routing.RANDOM)
 
 
+OUTAGE_S, OUTAGE_EVERY_S = 120.0, 1800.0
+
+
+def with_outages() -> AbstractContextManager[object]:
+    """Two minutes of every half hour are never scraped."""
+    whole = World.advance
+
+    def advance(world: World, until_s: float) -> None:
+        rows, known = world._scrapes, len(world._scrapes)
+        whole(world, until_s)
+        new = [rows.pop() for _ in range(len(rows) - known)][::-1]
+        rows.extend(row for row in new if row[kernel.NOW] % OUTAGE_EVERY_S >= OUTAGE_S)
+
+    return patch.object(World, "advance", advance)
+
+
+OTHER, DAY_S = "worldcup98_growth", 86400.0
+
+
+def after_another(trace: Trace) -> Trace:
+    """Seven days of another service's traffic as the history: the policy has learned what is no longer so."""
+    other = find(OTHER)
+    bins = round(7 * DAY_S / trace.bin_s)
+    total = np.concatenate([[0.0], np.cumsum(other.counts)]) * other.scale / trace.scale
+    edges_s = other.eval_start_s - (bins - np.arange(bins + 1)) * trace.bin_s
+    history = np.diff(np.interp(edges_s, np.arange(len(total)) * other.bin_s, total))
+    shift_s = bins * trace.bin_s - trace.eval_start_s
+    return replace(
+        trace,
+        counts=np.concatenate([history, trace.counts[round(trace.eval_start_s / trace.bin_s) :]]),
+        eval_start_s=bins * trace.bin_s,
+        start_s=trace.start_s - shift_s,
+        gaps_s=tuple((a + shift_s, b + shift_s) for a, b in trace.gaps_s if a >= trace.eval_start_s),
+    )
+
+
+def after_a_weeks_gap(trace: Trace) -> Trace:
+    """All but the last hour of the last seven days was not measured."""
+    end_s = trace.eval_start_s - 3600.0
+    gap_s = max(0.0, trace.eval_start_s - 7 * DAY_S), end_s
+    return replace(trace, gaps_s=(*trace.gaps_s, gap_s)) if end_s > 0 else trace
+
+
 def interpolated(trace: Trace) -> Trace:
     """The rate runs on straight lines between the middles of the bins, instead of in steps at known times."""
     if trace.bin_s <= FINE_BIN_S or trace.arrivals_s is not None:
@@ -151,11 +197,15 @@ PARTS = {
     "no start price": Part(settings=lambda settings: replace(settings, start_price_s=0.0)),
     "rate interpolated between bins": Part(trace=interpolated),
     "a tenth of the scrapes lost": Part(conditions=Conditions(lost_ratio=0.1)),
+    "two minutes of scrapes lost each half hour": Part(patched=with_outages),
+    "a week of another service before": Part(trace=after_another),
+    "the last week not measured": Part(trace=after_a_weeks_gap),
     "cold start doubled, not told": Part(world=slow_start),
     "cold start doubled, told": Part(world=slow_start, told=True),
     "service takes 0.8 of what was told": Part(world=served_in(0.8)),
     "service takes 1.2 of what was told": Part(world=served_in(1.2)),
     "random routing, not told": Part(world=routed),
+    "random routing, told": Part(world=routed, told=True),
 }
 
 
@@ -168,6 +218,8 @@ class Job:
     trace: str
     workload: str
     seed: int
+    hours: float
+    """Most hours that are replayed."""
 
 
 @dataclass(frozen=True)
@@ -177,10 +229,19 @@ class Done:
     starts: int
 
 
+def begun(trace: Trace, hours: float) -> Trace:
+    """Its history and the first hours after it."""
+    last = round((trace.eval_start_s + hours * 3600) / trace.bin_s)
+    return replace(trace, counts=trace.counts[:last])
+
+
 def replay(job: Job) -> tuple[Job, Done]:
     part, told = PARTS[job.part], find_workload(job.workload)
     served = part.world(told)
+    trace = find(job.trace)
     file = find_policy(f"predictive-{job.workload}")
+    if trace.eval_start_s < GONE_S:
+        file = without_family(file, trace, KEPT.parent / "priors")
 
     def target(history: History) -> Target:
         policy, rails = build(file, served if part.told else told, history)
@@ -189,7 +250,7 @@ def replay(job: Job) -> tuple[Job, Done]:
         return Target(job.part, replace(policy, settings=part.settings(policy.settings)), rails)
 
     with part.patched():
-        case = Case(part.trace(find(job.trace)), served, job.part, target, job.seed, part.conditions)
+        case = Case(begun(part.trace(trace), job.hours), served, job.part, target, job.seed, part.conditions)
         found = run(case).figures
     return job, Done(found.pod_hours, found.missed_ratio, found.pod_starts)
 
@@ -244,13 +305,15 @@ def lines(done: dict[Job, Done], allowed: float) -> Iterator[str]:
 HEAD = """# What each part of the predictive policy buys
 
 Written by `python benchmarks/ablations.py`. Cost and starts against the whole policy on the same traces and seeds
-(geometric mean of the ratios; sum); misses are means over the seeds. Traces: {traces}; seeds: {seeds}.
+(geometric mean of the ratios; sum); misses are means over the seeds. Traces: {traces}, at most {hours:g} hours of
+each; seeds: {seeds}.
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--traces", default=TRACES)
+    parser.add_argument("--hours", type=float, default=24.0, help="most to replay of a trace, after its history")
     parser.add_argument("--workloads", default="tts")
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--only", action="append", choices=[*PARTS][1:], default=[])
@@ -258,10 +321,10 @@ def main() -> None:
     parser.add_argument("--write", type=Path, default=STDOUT)
     asked = parser.parse_args()
     parts = [WHOLE, *(asked.only or [*PARTS][1:])]
-    seeds = [int(seed) for seed in asked.seeds.split(",")]
-    wanted = product(asked.workloads.split(","), parts, asked.traces.split(","), seeds)
-    done = replay_all([Job(part, trace, workload, seed) for workload, part, trace, seed in wanted], asked.jobs)
-    text = HEAD.format(traces=asked.traces, seeds=asked.seeds) + "\n" + "\n".join(lines(done, 0.01)) + "\n"
+    places = product(asked.workloads.split(","), parts, asked.traces.split(","), map(int, asked.seeds.split(",")))
+    jobs = [Job(part, trace, workload, seed, asked.hours) for workload, part, trace, seed in places]
+    head = HEAD.format(traces=asked.traces, hours=asked.hours, seeds=asked.seeds)
+    text = "\n".join([head, *lines(replay_all(jobs, asked.jobs), 0.01), ""])
     write(asked.write, text.encode())
 
 
