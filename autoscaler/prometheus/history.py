@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.model import History, Unreachable
+from autoscaler.prometheus.arrivals import RECEIVED, REFUSED
 from autoscaler.prometheus.client import Answer, Series
-from autoscaler.prometheus.metrics import Exporter, Subject
+from autoscaler.prometheus.metrics import Exporter, Metric, Subject
 from autoscaler.prometheus.quality import SCRAPER_LABELS
 
 STEP_S = 60.0
@@ -55,8 +56,9 @@ class Grid:
 
 
 def arrivals_of(exporter: Exporter) -> Exporter:
-    """Of its metrics, the counter of arrivals."""
-    return replace(exporter, metrics=tuple(metric for metric in exporter.metrics if metric.signal == "received"))
+    """Of its metrics, the counters of arrivals, and of what was refused of them."""
+    counters = (RECEIVED.signal, REFUSED.signal)
+    return replace(exporter, metrics=tuple(metric for metric in exporter.metrics if metric.signal in counters))
 
 
 def read_history(
@@ -83,20 +85,37 @@ def read_history(
     """
     arrivals = arrivals_of(exporter)
     selector, meant = arrivals.selector([subject]), arrivals.means(subject)
-    counters: dict[tuple[str, ...], Counter] = defaultdict(Counter)
+    counters: dict[Metric, dict[tuple[str, ...], Counter]] = {
+        metric: defaultdict(Counter) for metric in arrivals.metrics
+    }
     for first, last in grid.chunks():
         try:
             answers = list(query_range(selector, grid.at_s(first), grid.at_s(last), STEP_S))
         except Unreachable:
-            if not counters:
+            if not any(counters.values()):
                 raise
             break
         for series in chain.from_iterable(answer.series for answer in answers):
-            if meant(series.labels):
-                counters[_identity(series)].add(*_placed(series, grid))
+            for metric in arrivals.metrics:
+                if metric.holds(series.labels) and meant(series.labels):
+                    counters[metric][_identity(series)].add(*_placed(series, grid))
         if ended():
             break
-    return binned((counter.readings() for counter in counters.values()), grid)
+    read = {
+        metric.signal: binned((counter.readings() for counter in each.values()), grid)
+        for metric, each in counters.items()
+    }
+    return _without(read.get(RECEIVED.signal), read.get(REFUSED.signal))
+
+
+def _without(received: History | None, refused: History | None) -> History | None:
+    """What no pod could have answered is no load; both end at the same moment."""
+    if received is None or refused is None:
+        return received
+    bins = min(len(received.counts), len(refused.counts))
+    counts = received.counts.copy()
+    counts[len(counts) - bins :] -= refused.counts[len(refused.counts) - bins :]
+    return replace(received, counts=np.maximum(counts, 0))
 
 
 @dataclass(slots=True)

@@ -38,11 +38,18 @@ class Metric:
     """One metric of an exporter."""
 
     signal: str
-    """The field of `Scrape` that it feeds."""
+    """The field of `Scrape` that it feeds, or one of those that `arrivals` is worked out from."""
     name: str
     kind: Kind
     factor: float = 1.0
     """Brings the value to the signal's unit."""
+    only: tuple[str, tuple[str, ...]] | None = None
+    """A label, and its values that count; None where all series do."""
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Whether a series with such labels is part of it."""
+        counts = self.only is None or labels.get(self.only[0]) in self.only[1]
+        return counts and labels.get("__name__") == self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +118,18 @@ class Exporter:
         return meant
 
 
+NO_ROOM = ("queue_full", "not_ready", "deadline", "abandoned")
+REFUSED = ("bad_request", "bad_audio", "too_long", "unauthorized", "rate_limited")
+"""Why `inference_server` rejects (its `errors.Reason`): for lack of capacity, and what no pod could have answered.
+`retried` is neither: a worker's message that comes again."""
+
 SPEECH = Exporter(
     "speech",
     (
         Metric("received", "speech_requests_received_total", Kind.COUNTER),
         Metric("completed", "speech_requests_completed_total", Kind.COUNTER),
-        Metric("left", "speech_requests_rejected_total", Kind.COUNTER),
+        Metric("left", "speech_requests_rejected_total", Kind.COUNTER, only=("reason", NO_ROOM)),
+        Metric("refused", "speech_requests_rejected_total", Kind.COUNTER, only=("reason", REFUSED)),
         Metric("service_s", "speech_service_seconds_sum", Kind.COUNTER),
         Metric("concurrency_s", "speech_queue_integral_seconds_total", Kind.COUNTER),
         Metric("queued", "speech_queue_depth", Kind.SUM),
@@ -181,6 +194,8 @@ RABBITMQ = Exporter(
     (
         Metric("queued", "rabbitmq_queue_messages_ready", Kind.SUM),
         Metric("queued", "rabbitmq_detailed_queue_messages_ready", Kind.SUM),
+        Metric("ready", "rabbitmq_queue_messages_ready", Kind.SUM),
+        Metric("ready", "rabbitmq_detailed_queue_messages_ready", Kind.SUM),
     ),
     told_by=(("vhost", "vhost"), ("queue", "queue")),
 )
@@ -189,7 +204,7 @@ RABBITMQ = Exporter(
 
 KAFKA = Exporter(
     "kafka",
-    (Metric("queued", "kafka_consumergroup_lag", Kind.SUM),),
+    (Metric("queued", "kafka_consumergroup_lag", Kind.SUM), Metric("lag", "kafka_consumergroup_lag", Kind.SUM)),
     told_by=(("consumergroup", "group"), ("topic", "topic")),
 )
 """kafka_exporter (danielqsj/kafka_exporter, README, "Consumer Groups"): one series for each partition."""

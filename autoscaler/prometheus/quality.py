@@ -60,25 +60,27 @@ def believe(series: Iterable[Series], scope: Scope, now_s: float, ahead_s: float
         now_s: the present.
         ahead_s: how far before us Prometheus's clock may be.
     """
-    metrics = {metric.name: metric for metric in scope.exporter.metrics}
-    by_pod: dict[tuple[str, str], list[Series]] = defaultdict(list)
+    by_pod: dict[tuple[Metric, str], list[Series]] = defaultdict(list)
     for each in series:
         if scope.meant(each.labels):
-            by_pod[each.labels["__name__"], each.labels.get(scope.exporter.pod_label or "", NO_POD)].append(each)
-    called = _called({name for name, _ in by_pod}, scope.exporter)
+            pod = each.labels.get(scope.exporter.pod_label or "", NO_POD)
+            for metric in scope.exporter.metrics:
+                if metric.holds(each.labels):
+                    by_pod[metric, pod].append(each)
+    called = _called({metric.name for metric, _ in by_pod}, scope.exporter)
 
     found = Believed()
     faults: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for (name, pod), group in by_pod.items():
-        if called[metrics[name].signal] != name:
+    for (metric, pod), group in by_pod.items():
+        if called[metric.signal] != metric.name:
             continue
         if rivals := _rivals(group):
-            faults[metrics[name].signal, f"{name} comes twice, {rivals}"].append(pod)
+            faults[metric.signal, f"{metric.name} comes twice, {rivals}"].append(pod)
             continue
         for each in group:
-            samples, fault = _sorted_out(each, metrics[name], pod, scope, now_s + ahead_s)
+            samples, fault = _sorted_out(each, metric, pod, scope, now_s + ahead_s)
             if fault:
-                faults[metrics[name].signal, f"{name} {fault}"].append(pod)
+                faults[metric.signal, f"{metric.name} {fault}"].append(pod)
             if samples.points:
                 found.samples.append(samples)
     found.problems = [

@@ -22,6 +22,7 @@ from autoscaler.model import (
     Unreachable,
 )
 from autoscaler.model import Reading as Value
+from autoscaler.prometheus.arrivals import INGREDIENTS, UNSEEN, Arrivals
 from autoscaler.prometheus.ledger import GRACE, Item, Ledger, Look
 from autoscaler.prometheus.metrics import Exporter, Kind, Metric, Subject
 from autoscaler.prometheus.quality import NO_POD, Scope, believe, silence
@@ -35,7 +36,6 @@ PIECE_S = 600.0
 """A longer past is read in pieces: raw samples of many pods are large."""
 AHEAD_S = 5.0
 """Prometheus's clock may be so far before ours."""
-_UNSEEN = Missing(Cause.ABSENT, "began anew while nothing was scraped")
 _NOBODY = Fleet(0, ())
 """Who should have been heard where series are of a whole service."""
 _REDUCED: Mapping[Kind, Callable[[tuple[float, ...]], float]] = {Kind.SUM: math.fsum, Kind.MEAN: fmean, Kind.MAX: max}
@@ -98,6 +98,8 @@ class PrometheusSignals:
         self._monotonic = monotonic
         self._scopes = [(query, Scope.of(query.exporter, wanted.subject)) for query in queries]
         self._tellers = _tellers([scope for _, scope in self._scopes], wanted.required)
+        self._metrics = [metric for query in queries for metric in query.exporter.metrics]
+        self._arrivals = Arrivals.told_by({metric.signal for metric in self._metrics})
         self._readings: list[_Reading] = []
 
     def read(self, after_s: float, until_s: float, fleet: Fleet) -> Signals:
@@ -118,8 +120,9 @@ class PrometheusSignals:
         for reading in others:
             reading.forget(looks[-1].at_s if looks else after_s)
         edges_s = _edges_s(whole[-1]) if whole else ()
-        metrics = [metric for reading in self._readings for metric in reading.scope.exporter.metrics]
-        scrapes = tuple(scrape(look, metrics, edges_s, self._wanted.objective_s) for look in whole)
+        scrapes = tuple(
+            scrape(look, self._metrics, edges_s, self._arrivals.of(look), self._wanted.objective_s) for look in whole
+        )
         for reading in self._readings:
             next_s = self._begin_s(reading, scrapes[-1].at_s if scrapes else after_s)
             reading.query.goes_on(self._wanted.subject, next_s, len(fleet.pods))
@@ -220,18 +223,19 @@ def _idle(ledger: Ledger, fleet: Fleet) -> tuple[str, ...]:
     )
 
 
-def scrape(look: Look, metrics: Iterable[Metric], edges_s: tuple[float, ...], objective_s: float | None) -> Scrape:
+def scrape(
+    look: Look, metrics: Iterable[Metric], edges_s: tuple[float, ...], received: Value, objective_s: float | None
+) -> Scrape:
     """One look at the whole service in the words of the core."""
     values: dict[str, Any] = {}
     for metric in metrics:
         value = _value(metric, look, edges_s)
-        if value is not None:
+        if value is not None and metric.signal not in INGREDIENTS:
             values[metric.signal] = value
     if objective_s is not None and "late" not in values and (late := _late(look, objective_s)) is not None:
         values["late"] = late
-    values |= {item.signal: _UNSEEN for item in look.unseen}
-    values.setdefault("received", Missing(Cause.ABSENT, "no running pod exports it"))
-    return Scrape(look.at_s, **values)
+    values |= {item.signal: UNSEEN for item in look.unseen if item.signal not in INGREDIENTS}
+    return Scrape(look.at_s, **values | {"received": received})
 
 
 def _value(metric: Metric, look: Look, edges_s: tuple[float, ...]) -> Value | Histogram | None:

@@ -13,6 +13,7 @@ from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaPolicy
 from autoscaler.policies.keda import KedaPolicy
 from autoscaler.policies.windows import Signal
+from autoscaler.prometheus.arrivals import INGREDIENTS
 from autoscaler.prometheus.client import Access, Prometheus
 from autoscaler.prometheus.history import Grid, read_history
 from autoscaler.prometheus.metrics import DCGM, KAFKA, KINDS, PRESETS, RABBITMQ, Exporter, Metric, Subject
@@ -68,11 +69,14 @@ def exporters_of(job: Job) -> tuple[Exporter, ...]:
     instead = {metric.signal for each in own for metric in each.metrics}
     if isinstance(signals.queue, KafkaQueue):
         instead.add("queued")  # the lag is of what was taken and not committed, too
+    if "received" in instead:
+        instead |= INGREDIENTS  # arrivals of one's own are taken as they are told
     shipped = (PRESETS[signals.prometheus.preset], DCGM)
     kept = (_where(each, lambda signal: signal not in instead) for each in shipped)
     wanted = [_where(each, lambda signal: asked is None or signal in asked) for each in (*own, *kept)]
     if signals.queue is not None and (asked is None or "queued" in asked):
-        wanted.append(RABBITMQ if isinstance(signals.queue, RabbitmqQueue) else KAFKA)
+        broker = RABBITMQ if isinstance(signals.queue, RabbitmqQueue) else KAFKA
+        wanted.append(_where(broker, lambda signal: signal == "queued" or signal not in instead))
     tell = [each for each in wanted if each.metrics]
     return tuple(sorted(tell, key=lambda each: "received" not in {metric.signal for metric in each.metrics}))
 

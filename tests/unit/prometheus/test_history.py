@@ -117,6 +117,15 @@ def test_a_pod_that_two_scrapers_read_is_counted_once():
     assert history.counts.sum() == 600
 
 
+def test_what_no_pod_could_have_answered_is_no_load():
+    rejected = [
+        pod("tts-b-bcdfg", rate, 40, reason=reason, __name__="speech_requests_rejected_total")
+        for reason, rate in (("bad_audio", 4), ("queue_full", 2))
+    ]
+    history = asked(Store([pod("tts-b-bcdfg", 6, 100), *rejected]))
+    assert history.counts.tolist() == [6] * 60 + [2] * 40
+
+
 def test_when_the_time_is_over_the_newest_days_are_used():
     store = Store([pod("tts-b-bcdfg", 6, 4000)])
     history = asked(store, ended=lambda: len(store.asked) >= 2)

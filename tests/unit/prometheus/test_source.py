@@ -7,7 +7,7 @@ import pytest
 
 from autoscaler.model import Cause, Fleet, Histogram, InvalidInput, Missing, Phase, Pod, Problem, Unreachable
 from autoscaler.prometheus.client import Answer, Series
-from autoscaler.prometheus.metrics import DCGM, SPEECH, Exporter, Kind, Metric, Subject
+from autoscaler.prometheus.metrics import DCGM, KAFKA, RABBITMQ, SPEECH, Exporter, Kind, Metric, Subject
 from autoscaler.prometheus.sharing import SharedQuery
 from autoscaler.prometheus.source import PrometheusSignals, Wanted
 
@@ -263,6 +263,43 @@ def test_a_queue_is_seen_while_nobody_serves():
     assert [problem.signal for problem in signals.problems] == ["received"]
     assert signals.scrapes[-1].queued == 9.0
     assert isinstance(signals.scrapes[-1].received, Missing)
+
+
+def test_what_no_pod_could_answer_is_neither_load_nor_missed():
+    """A client without a token, ten times as busy as all the others."""
+    rejected = [
+        series("speech_requests_rejected_total", every_5_s(60, lambda t, rate=rate: rate * t), reason=reason)
+        for reason, rate in (("unauthorized", 20.0), ("queue_full", 0.5), ("retried", 3.0))
+    ]
+    signals = source(Played([received(60, rate_rps=22.0), *rejected], now_s=61.0)).read(1.0, 61.0, FLEET)
+    first, *_, last = signals.scrapes
+    assert signals.problems == ()
+    assert last.received - first.received == pytest.approx(2.0 * (last.at_s - first.at_s))
+    assert last.left - first.left == 0.5 * (last.at_s - first.at_s)
+
+
+BROKERS = {
+    # Messages come at 4 a second, are taken at 2, and are worked on for 3 s.
+    "rabbitmq": (RABBITMQ, "rabbitmq_queue_messages_ready", lambda t: 2.0 * t, {"vhost": "/", "queue": "speech"}),
+    "kafka": (KAFKA, "kafka_consumergroup_lag", lambda t: 2.0 * t + 6.0, {"consumergroup": "g", "topic": "speech"}),
+}
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_what_came_to_a_queue_is_what_was_taken_and_what_waits(broker):
+    exporter, name, waiting, labels = BROKERS[broker]
+    facts = tuple((fact, labels[label]) for label, fact in exporter.told_by)
+    told_of = [
+        received(60, rate_rps=2.0),
+        series("speech_requests_in_flight", every_5_s(60, lambda _: 6.0)),
+        told(name, every_5_s(60, waiting), **labels),
+    ]
+    queries = [SharedQuery(Played(told_of, now_s=61.0), each) for each in (SPEECH, exporter)]
+    wanted = Wanted(Subject("voice", "tts", facts), required=BOTH, scrape_interval_s=5.0)
+    signals = PrometheusSignals(queries, wanted).read(1.0, 61.0, FLEET)
+    first, *_, last = signals.scrapes
+    assert signals.problems == ()
+    assert last.received - first.received == pytest.approx(4.0 * (last.at_s - first.at_s))
 
 
 def test_arrivals_counted_before_the_pods_go_with_what_pods_say():

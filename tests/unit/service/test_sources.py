@@ -67,6 +67,13 @@ def test_the_predictive_policy_reads_all_there_is(job):
     assert {"received", "latency", "service", "queued", "in_flight", "gpu_use_ratio"} <= read
 
 
+def test_arrivals_of_ones_own_are_taken_as_they_are_told(job):
+    own = "queue: {type: rabbitmq, queue: q}\n    queries: {received: {query: 'published_total{queue=\"q\"}'}}"
+    read = {metric.signal for each in exporters_of(job(metrics=own)) for metric in each.metrics}
+    assert {"received", "queued"} <= read
+    assert not {"refused", "ready"} & read
+
+
 @pytest.mark.parametrize(
     ("other", "together"),
     [
