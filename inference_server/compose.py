@@ -86,18 +86,19 @@ def make_consumer(broker: str, queue: str, service: AnyService, store: ObjectSto
         InvalidOption: another kind of broker.
     """
     from inference_server.worker.jobs import job_for
-    from inference_server.worker.processor import Processor
+    from inference_server.worker.processor import ENDPOINT, Processor
 
+    service.metrics.expect([ENDPOINT])
     scheme = urlsplit(broker).scheme
     if scheme in {"amqp", "amqps"}:
         from inference_server.worker import rabbitmq
 
-        processor = Processor(job_for(service), store)
+        processor = Processor(job_for(service), store, service.metrics)
         return lambda stop: rabbitmq.consume(broker, queue, process=processor.process, prefetch=prefetch, stop=stop)
     if scheme == "kafka":
         from inference_server.worker import kafka
 
-        counting = Processor(job_for(service), store, count_attempts=True)
+        counting = Processor(job_for(service), store, service.metrics, count_attempts=True)
         servers = broker.removeprefix("kafka://").rstrip("/")
         return lambda stop: kafka.consume(
             servers, queue, "inference-server", process=counting.process, prefetch=prefetch, stop=stop

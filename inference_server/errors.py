@@ -14,8 +14,9 @@ Reason = Literal[
     "abandoned",
     "unauthorized",
     "rate_limited",
+    "retried",
 ]
-"""The fixed label values of `speech_requests_rejected_total`."""
+"""The fixed label values of `speech_requests_rejected_total`; `retried`: a worker's message that comes again."""
 
 
 class Refusal(Exception):

@@ -7,14 +7,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
 
 from inference_server.worker.processor import Outcome
 
 logger = logging.getLogger(__name__)
 
-Process = Callable[[bytes], Awaitable[Outcome]]
+Process = Callable[[bytes, float | None], Awaitable[Outcome]]
 
 _TRIES = 5
 _BACK_OFF_S = 1.0
@@ -37,7 +37,8 @@ async def consume(
         servers: `host:port[,host:port]`.
         topic: to read.
         group: consumer group; its members share the partitions.
-        process: computes one message and stores its result; Kafka does not count deliveries, so it must.
+        process: computes one message, given when it was published, and stores its result; Kafka does not count
+            deliveries, so it must.
         prefetch: messages at the same time.
         stop: set to end.
 
@@ -67,7 +68,7 @@ async def consume(
             messages = [message for batch in batches.values() for message in batch]
             if not messages:
                 continue
-            await asyncio.gather(*(_settle(message.value, process, producer, topic) for message in messages))
+            await asyncio.gather(*(_settle(message, process, producer, topic) for message in messages))
             offsets = {partition: batch[-1].offset + 1 for partition, batch in batches.items()}
             try:
                 await consumer.commit(offsets)
@@ -75,15 +76,16 @@ async def consume(
                 logger.warning("not committed, it will come again: %s", error)
 
 
-async def _settle(body: bytes | None, process: Process, producer: AIOKafkaProducer, topic: str) -> None:
+async def _settle(message: ConsumerRecord, process: Process, producer: AIOKafkaProducer, topic: str) -> None:
     """Returns when the message is done with: stored, or among the dead."""
-    outcome = await process(body or b"")
+    body, published_s = message.value, message.timestamp / 1000 if message.timestamp > 0 else None
+    outcome = await process(body or b"", published_s)
     for attempt in range(1, _TRIES):
         if outcome.verdict != "retry":
             break
         logger.warning("again: %s", outcome.why)
         await asyncio.sleep(_BACK_OFF_S * attempt)
-        outcome = await process(body or b"")
+        outcome = await process(body or b"", published_s)
     if outcome.verdict in {"invalid", "retry"}:
         logger.error("dead letter: %s", outcome.why)
         await producer.send_and_wait(dead_topic(topic), body)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from inference_server.errors import Refusal
+from inference_server.errors import Reason, Refusal
 from inference_server.storage.objects import ObjectStore
+from inference_server.telemetry.accounting import Ledger
 from inference_server.worker.jobs import Job
 from inference_server.worker.task import Task, parse_task, result_key, sound_key
 
@@ -22,6 +25,8 @@ logger = logging.getLogger(__name__)
 Verdict = Literal["done", "duplicate", "refused", "invalid", "retry"]
 """`done`, `duplicate`, `refused`: acknowledge. `invalid`: dead letter. `retry`: deliver again, later."""
 
+ENDPOINT = "queue"
+"""What messages are counted under."""
 _MAX_ATTEMPTS = 5
 
 
@@ -31,65 +36,103 @@ class Outcome:
 
     verdict: Verdict
     why: str = ""
+    reason: Reason | None = None
+    """Why there is no result."""
 
 
 class Processor:
-    """Computes tasks and stores results.
+    """Computes tasks, stores results, and counts them like requests.
 
     Args:
         job: of the engine.
         store: where results go.
+        ledger: where the counts go.
         count_attempts: note each attempt in the store, for brokers that do not count deliveries; a task that was begun
             five times and never finished is then `invalid` (it may be what kills the worker).
+        clock: seconds since the epoch, as the broker tells them.
     """
 
-    def __init__(self, job: Job, store: ObjectStore, *, count_attempts: bool = False) -> None:
+    def __init__(
+        self,
+        job: Job,
+        store: ObjectStore,
+        ledger: Ledger,
+        *,
+        count_attempts: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._job = job
         self._store = store
+        self._ledger = ledger
         self._count_attempts = count_attempts
+        self._clock = clock
 
-    async def process(self, body: bytes) -> Outcome:
-        """Compute one task, unless its result is there already. Never raises for a task that fails."""
+    async def process(self, body: bytes, published_s: float | None = None) -> Outcome:
+        """Compute one task, unless its result is there already. Never raises for a task that fails.
+
+        Args:
+            body: the message.
+            published_s: when it was published, seconds since the epoch, where the broker tells. Its time to answer
+                begins then: to whoever waits for it, waiting in the broker is waiting.
+        """
+        taken_s = self._clock()
+        self._ledger.received(ENDPOINT)
+        outcome = await self._outcome(body)
+        if outcome.reason is not None:
+            self._ledger.rejected(outcome.reason)
+        elif outcome.verdict == "duplicate" or published_s is None:
+            self._ledger.completed(200, self._clock() - taken_s)
+        else:
+            self._ledger.completed(200, self._clock() - min(published_s, taken_s))
+        return outcome
+
+    async def _outcome(self, body: bytes) -> Outcome:
         try:
             task = parse_task(body)
         except ValueError as error:
-            return Outcome("invalid", f"not a task: {error}")
+            return Outcome("invalid", f"not a task: {error}", "bad_request")
         try:
             return await self._process(task)
         except OSError as error:
-            return Outcome("retry", f"{task.id}: the store failed: {error}")
+            return _again(task, f"the store failed: {error}")
         except Refusal as refusal:
             if refusal.status >= 500:
-                return Outcome("retry", f"{task.id}: {refusal.message}")
+                return _again(task, refusal.message)
             told = {"code": refusal.code, "message": refusal.message, "param": refusal.param}
-            return await self._store_result(task, {"status": "refused", "error": told}, "refused")
+            fields = {"status": "refused", "error": told}
+            return await self._store_result(task, fields, Outcome("refused", reason=refusal.reason))
         except Exception as error:  # a model may raise anything (research: speech, 2c, 21)
             logger.exception("task %s failed", task.id)
-            return Outcome("retry", f"{task.id}: {error}")
+            return _again(task, str(error))
 
     async def _process(self, task: Task) -> Outcome:
         if await asyncio.to_thread(self._store.exists, result_key(task.id)):
             return Outcome("duplicate")
         if self._count_attempts and await asyncio.to_thread(self._attempt, task.id) > _MAX_ATTEMPTS:
-            return Outcome("invalid", f"{task.id}: begun {_MAX_ATTEMPTS} times and never finished")
+            why = f"{task.id}: begun {_MAX_ATTEMPTS} times and never finished"
+            return Outcome("invalid", why, "bad_request")
         done = await self._job.run(task)
         fields = dict(done.fields)
         if done.sound is not None:
             key = sound_key(task.id, done.extension)
             await asyncio.to_thread(self._store.put, key, done.sound, done.media_type)
             fields["audio"] = f"store:{key}"
-        return await self._store_result(task, {"status": "done", **fields}, "done")
+        return await self._store_result(task, {"status": "done", **fields}, Outcome("done"))
 
-    async def _store_result(self, task: Task, fields: dict[str, Any], verdict: Verdict) -> Outcome:
+    async def _store_result(self, task: Task, fields: dict[str, Any], outcome: Outcome) -> Outcome:
         data = json.dumps({"id": task.id, "kind": task.kind, **fields}, ensure_ascii=False).encode()
         try:
             await asyncio.to_thread(self._store.put, result_key(task.id), data, "application/json")
         except OSError as error:
-            return Outcome("retry", f"{task.id}: the store failed: {error}")
-        return Outcome(verdict)
+            return _again(task, f"the store failed: {error}")
+        return outcome
 
     def _attempt(self, task_id: str) -> int:
         key = f"attempts/{task_id}"
         number = int(self._store.get(key, 16) or b"0") + 1
         self._store.put(key, str(number).encode(), "text/plain")
         return number
+
+
+def _again(task: Task, why: str) -> Outcome:
+    return Outcome("retry", f"{task.id}: {why}", "retried")

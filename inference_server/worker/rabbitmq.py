@@ -13,7 +13,7 @@ from inference_server.worker.processor import Outcome
 
 logger = logging.getLogger(__name__)
 
-Process = Callable[[bytes], Awaitable[Outcome]]
+Process = Callable[[bytes, float | None], Awaitable[Outcome]]
 
 DELIVERY_LIMIT = 5
 _BACK_OFF_S = 1.0
@@ -44,7 +44,7 @@ async def consume(url: str, queue: str, *, process: Process, prefetch: int, stop
     Args:
         url: `amqp://…`.
         queue: is made if it is not there.
-        process: computes one message and stores its result.
+        process: computes one message, given when it was published, and stores its result.
         prefetch: messages at the same time.
         stop: set to end.
 
@@ -69,8 +69,20 @@ async def consume(url: str, queue: str, *, process: Process, prefetch: int, stop
         await asyncio.gather(*running)
 
 
+def published_s(message: AbstractIncomingMessage) -> float | None:
+    """When a message was published, seconds since the epoch; None where nobody says.
+
+    To the millisecond where the broker stamps messages (its interceptor `set_header_timestamp`), otherwise to the
+    second, as AMQP has it, by the publisher.
+    """
+    stamp_ms = message.headers.get("timestamp_in_ms")
+    if isinstance(stamp_ms, int):
+        return stamp_ms / 1000
+    return message.timestamp.timestamp() if message.timestamp else None
+
+
 async def _settle(message: AbstractIncomingMessage, process: Process) -> None:
-    outcome = await process(message.body)
+    outcome = await process(message.body, published_s(message))
     try:
         if outcome.verdict == "retry":
             logger.warning("delivered again: %s", outcome.why)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aio_pika
@@ -23,7 +24,7 @@ from rig.programs import Absent
 from rig.rabbitmq import rabbitmq_broker
 
 from inference_server.worker.kafka import dead_topic
-from inference_server.worker.rabbitmq import dead_queue
+from inference_server.worker.rabbitmq import dead_queue, queue_arguments
 
 IN_TIME_S = 120
 KILLS = int(os.environ.get("SPEECH_KILLS", "5"))
@@ -199,6 +200,37 @@ async def test_rabbitmq_dead_letters_and_a_drain(rabbitmq, workers, tmp_path) ->
     assert await asyncio.to_thread(process.wait, 30) == 0
     assert results(tmp_path) == ["task-1.json", "task-2.json"]
     assert await left(rabbitmq, "letters") == 0
+
+
+async def told(url: str, name: str) -> float:
+    """A metric of a worker; its `endpoint` or `service` is clear."""
+    async with httpx.AsyncClient() as http:
+        lines = (await http.get(f"{url}/metrics")).text.splitlines()
+    [line] = [line for line in lines if line.startswith(f"{name}{{")]
+    return float(line.split()[-1])
+
+
+@pytest.mark.parametrize("stamp", ["by the publisher", "by the broker's interceptor"])
+async def test_a_message_that_waited_in_rabbitmq_has_waited(stamp, rabbitmq, workers, tmp_path) -> None:
+    queue, age_s = f"age-{len(stamp)}", 40
+    published = datetime.now(UTC) - timedelta(seconds=age_s)
+    fleet = workers(rabbitmq, queue)
+    process = fleet.start()
+    url = await ready(process)
+    assert await told(url, "speech_requests_received_total") == 0.0
+    by_publisher = {"timestamp": published}
+    by_broker = {"headers": {"timestamp_in_ms": round(published.timestamp() * 1000)}}
+    async with await aio_pika.connect(rabbitmq) as connection:
+        channel = await connection.channel(publisher_confirms=True)
+        await channel.declare_queue(queue, durable=True, arguments=queue_arguments(queue))
+        message = aio_pika.Message(task(1), **(by_publisher if stamp == "by the publisher" else by_broker))
+        await channel.default_exchange.publish(message, queue, mandatory=True)
+    await until(lambda: results(tmp_path) == ["task-1.json"])
+    async with asyncio.timeout(IN_TIME_S):
+        while not await told(url, "speech_request_duration_seconds_count"):
+            await asyncio.sleep(0.02)
+    assert age_s - 1 < await told(url, "speech_request_duration_seconds_sum") < age_s + IN_TIME_S
+    assert await told(url, "speech_requests_received_total") == 1.0
 
 
 @pytest.mark.slow

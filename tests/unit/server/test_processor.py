@@ -30,8 +30,27 @@ class Counted:
         return outcome
 
 
-def processor(store, compute: Counted, **options) -> Processor:
-    return Processor(Job(Sleep, compute), store, **options)
+class Books:
+    """What was counted, in order."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple] = []
+
+    def received(self, endpoint: str) -> None:
+        self.entries.append(("received", endpoint))
+
+    def rejected(self, reason: str) -> None:
+        self.entries.append(("rejected", reason))
+
+    def completed(self, status: int, duration_s: float) -> None:
+        self.entries.append(("completed", status, duration_s))
+
+    def phase(self, name: str, seconds: float) -> None:
+        raise AssertionError("a message has no phases of HTTP")
+
+
+def processor(store, compute: Counted, books: Books | None = None, **options) -> Processor:
+    return Processor(Job(Sleep, compute), store, books or Books(), **options)
 
 
 def stored(store, key: str = "results/t-1.json") -> dict | None:
@@ -120,3 +139,27 @@ async def test_a_task_that_was_begun_five_times_and_never_finished_is_dead(store
             await processor(store, Counted(GeneratorExit()), count_attempts=True).process(TASK)
     assert (await processor(store, Counted(), count_attempts=True).process(TASK)).verdict == "invalid"
     assert stored(store) is None
+
+
+@pytest.mark.parametrize(
+    ("failure", "published_s", "entry"),
+    [
+        pytest.param(None, 93.0, ("completed", 200, 9.0), id="its age when it was done"),
+        pytest.param(None, None, ("completed", 200, 2.0), id="of unknown age: the work alone"),
+        pytest.param(None, 107.0, ("completed", 200, 2.0), id="a publisher whose clock is ahead"),
+        pytest.param(bad_request("no such voice", param="voice"), 93.0, ("rejected", "bad_request"), id="refused"),
+        pytest.param(ValueError("the model failed"), 93.0, ("rejected", "retried"), id="comes again"),
+    ],
+)
+async def test_a_message_is_counted_once_and_its_age_is_its_time_to_answer(store, failure, published_s, entry) -> None:
+    books, times_s = Books(), iter([100.0, 102.0])
+    it = processor(store, Counted(*[failure] if failure else []), books, clock=lambda: next(times_s))
+    await it.process(TASK, published_s)
+    assert books.entries == [("received", "queue"), entry]
+
+
+async def test_one_that_comes_again_after_its_result_was_stored_did_not_wait_for_it(store) -> None:
+    books = Books()
+    await processor(store, Counted()).process(TASK)
+    await processor(store, Counted(), books, clock=lambda: 100.0).process(TASK, 50.0)
+    assert books.entries[-1] == ("completed", 200, 0.0)
