@@ -110,14 +110,14 @@ class LoadSeries:
         self._sums[end] = self._sums[end - 1] + count
 
     def _make_room(self, more: int) -> None:
-        """Double the space up to the limit; at the limit drop the oldest tenth, so that it is seldom done."""
+        """A quarter more space up to the limit; at the limit drop the oldest tenth, so that it is seldom done."""
         if self._used + more <= len(self._known):
             return
         full = self._used + more > self._capacity
         keep = min(self._used, self._capacity - max(more, self._capacity // 10)) if full else self._used
         dropped = self._used - keep
         known, sums = self.known[dropped:].copy(), self.sums[dropped:].copy()
-        self._allocate(min(self._capacity, max(2 * len(self._known), keep + more)))
+        self._allocate(min(self._capacity, max(len(self._known) * 5 // 4, keep + more)))
         self._known[:keep] = known
         self._sums[: keep + 1] = sums - sums[0]
         self.start_s += dropped * self.interval_s
