@@ -113,7 +113,7 @@ class Stage:
 
     def measure(self, rule: str, targets: int, warm_s: float, seconds: float) -> Measured:
         """Run a controller over the first of the targets, and look at it once it has warmed up."""
-        texts = {name: _POLICY % {"name": name, "url": self.prometheus.url, **RULES[rule]} for name in names(targets)}
+        texts = {name: policy_text(rule, name, self.prometheus.url) for name in names(targets)}
         folder = self.installed.policies(**texts)
         for left in set(folder.glob("*.yaml")) - {folder / f"{name}.yaml" for name in texts}:
             left.unlink()
@@ -174,6 +174,11 @@ class _Seen:
                 if event["verb"] != "watch"
             ),
         )
+
+
+def policy_text(rule: str, name: str, url: str) -> str:
+    """The policy file of one Deployment."""
+    return _POLICY % {"name": name, "url": url, **RULES[rule]}
 
 
 def names(targets: int) -> list[str]:
