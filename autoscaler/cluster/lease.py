@@ -255,22 +255,22 @@ class Elector:
 
     def leading(self) -> bool:
         """Whether this process may write at this moment."""
-        return self._election.leading(time.monotonic())
+        return not self._stopped.is_set() and self._election.leading(time.monotonic())
 
     def stop(self, within_s: float) -> None:
-        """Stop leading and give the lease back."""
+        """Stop leading and give the lease back; where that takes longer, it runs out by itself."""
         self._stopped.set()
         self._thread.join(within_s)
-        try:
-            self._election.release(time.monotonic)
-        except Unreachable as error:
-            self.problem = str(error)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._attempt()
             pause_s = self._timing.retry_s * random.uniform(1.0, JITTER)  # noqa: S311 — spreads candidates
             self._stopped.wait(pause_s)
+        try:
+            self._election.release(time.monotonic)  # here, so that no attempt is under way beside it
+        except Unreachable as error:
+            self.problem = str(error)
 
     def _attempt(self) -> None:
         """Stand for leader once; what changes by it is said."""

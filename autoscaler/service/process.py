@@ -249,7 +249,8 @@ class Controller:
 
 
 def _elector(api: client.ApiClient, namespace: str, candidacy: Candidacy) -> Elector:
-    store = ClusterLease(api, namespace, candidacy.lease, candidacy.timing.retry_s)
+    # As long as client-go waits: a server that answers after a retry's time is no reason to lose the lease.
+    store = ClusterLease(api, namespace, candidacy.lease, candidacy.timing.renew_s / 2)
     return Elector(Election(store, candidacy.identity, candidacy.timing, wall_clock), candidacy.timing)
 
 
