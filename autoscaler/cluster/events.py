@@ -16,7 +16,8 @@ from kubernetes import client
 
 from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
 from autoscaler.cluster.lease import wall_clock
-from autoscaler.model import Decision, Fleet, Observation, Scale, Tick, Unreachable
+from autoscaler.cluster.status import LIMITS
+from autoscaler.model import Decision, Fleet, Mode, Observation, Scale, Tick, Unreachable
 
 SCALED = "Scaled"
 SCALE_FAILED = "ScaleFailed"
@@ -27,12 +28,15 @@ SCALING_LIMITED = "ScalingLimited"
 STARTS_STUCK = "StartsStuck"
 EXTERNAL_CHANGE = "ExternalChange"
 SIZE_CONTESTED = "SizeContested"
-
+PAUSED = "Paused"
+RESUMED = "Resumed"
 POLICY_REFUSED = "PolicyRefused"
 POLICY_ACCEPTED = "PolicyAccepted"
 
 NOTE_CHARACTERS = 1024
 """The API takes no longer note (events.k8s.io/v1)."""
+NAMED = 3
+"""Pods named in one; `kubectl describe pod` says what is wrong with each."""
 WAITING = 1000
 """Events that wait for the API server; more are dropped, decisions go on."""
 _log = structlog.get_logger(__name__)
@@ -55,16 +59,27 @@ def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
     was = before.seen if before is not None and isinstance(before.seen, Observation) else None
     problems, problems_before = tick.seen.signals.problems, was.signals.problems if was else ()
     if problems and {each.missing.cause for each in problems} != {each.missing.cause for each in problems_before}:
-        yield Note("Warning", SIGNALS_MISSING, "holding: " + "; ".join(map(str, problems)))
+        yield Note("Warning", SIGNALS_MISSING, "nothing shrinks meanwhile: " + "; ".join(map(str, problems)))
     if problems_before and not problems:
         yield Note("Normal", SIGNALS_BACK, "all signals are read again")
-    limited = tick.decision.ruled_by == "bounds"
-    if limited and not (before is not None and before.decision is not None and before.decision.ruled_by == "bounds"):
+    limited_before = before is not None and before.decision is not None and before.decision.ruled_by in LIMITS
+    if tick.decision.ruled_by in LIMITS and not limited_before:
         yield Note("Warning", SCALING_LIMITED, _ruling(tick.decision))
     yield from _rewrites(before, tick.seen.fleet, was, tick.decision)
-    stuck = sum(pod.stuck for pod in tick.seen.fleet.pods)
-    if stuck > (sum(pod.stuck for pod in was.fleet.pods) if was else 0):
-        yield Note("Warning", STARTS_STUCK, f"{stuck} pods will not become ready by themselves")
+    paused_before = was is not None and was.paused
+    if tick.seen.paused and not paused_before:
+        yield Note("Normal", PAUSED, f"left at {tick.seen.fleet.replicas} replicas until it is resumed")
+    if paused_before and not tick.seen.paused:
+        yield Note("Normal", RESUMED, "sized again")
+    stuck = _stuck(tick.seen.fleet)
+    if len(stuck) > (len(_stuck(was.fleet)) if was else 0):
+        named = ", ".join(stuck[:NAMED]) + " …" * (len(stuck) > NAMED)
+        yield Note("Warning", STARTS_STUCK, f"{len(stuck)} of {len(tick.seen.fleet.pods)} pods will not start: {named}")
+
+
+def _stuck(fleet: Fleet) -> list[str]:
+    """Pods that will not become ready by themselves."""
+    return [pod.name for pod in fleet.pods if pod.stuck]
 
 
 def _writes(before: Tick | None, tick: Tick, decision: Decision) -> Iterator[Note]:
@@ -78,7 +93,8 @@ def _writes(before: Tick | None, tick: Tick, decision: Decision) -> Iterator[Not
         elif outcome.detail in failed_before:
             continue
         elif outcome.withheld:
-            yield Note("Normal", SCALE_WITHHELD, f"{outcome.detail}, {_ruling(decision)}")
+            meant = outcome.detail.startswith(Mode.OBSERVE)  # anything else keeps a target from being sized
+            yield Note("Normal" if meant else "Warning", SCALE_WITHHELD, f"{outcome.detail}, {_ruling(decision)}")
         else:
             yield Note("Warning", SCALE_FAILED, f"{sizes}: {outcome.detail}")
 

@@ -125,7 +125,9 @@ def _rival(rival: Object, sized: Object) -> RivalView:
     return RivalView(metadata["uid"], metadata["name"], sized["name"] if sized["kind"] == "Deployment" else "")
 
 
-def followed(before: DeploymentView | None, now: DeploymentView, manager: str, heard_s: float) -> DeploymentView:
+def followed(
+    before: DeploymentView | None, now: DeploymentView, manager: str, heard_s: float, clock_s: float
+) -> DeploymentView:
     """What is known of a Deployment after a change: whoever else changed its size is kept in mind.
 
     Args:
@@ -133,13 +135,14 @@ def followed(before: DeploymentView | None, now: DeploymentView, manager: str, h
         now: what was heard.
         manager: the field manager whose writes are ours.
         heard_s: when it was heard, by a clock that never jumps.
+        clock_s: the same as people read it; the API notes no time of a write to the scale.
     """
     if before is None or before.uid != now.uid:
         return now
     at, by = now.sized
     if now.replicas == before.replicas or by == manager:
         return replace(now, rewrites=before.rewrites)
-    rewrite = Rewrite(seconds(at) if at else 0.0, by or "somebody", before.replicas, now.replicas)
+    rewrite = Rewrite(seconds(at) if at else clock_s, by or "somebody", before.replicas, now.replicas)
     return replace(now, rewrites=(*before.rewrites, (heard_s, rewrite))[-_REMEMBERED:])
 
 

@@ -29,6 +29,8 @@ from autoscaler.model import Observation, Outcome, Phase, Tick, Unreachable
 
 LABELS: Mapping[str, str] = {"app.kubernetes.io/managed-by": FIELD_MANAGER, "autoscaling.speech/kind": "status"}
 STATUS, EXPLAINED, MEMORY = "status.json", "explained", "memory.json"
+LIMITS = frozenset({"bounds", "hpa bounds"})
+"""Stages that hold a wish within the least and the greatest size: every policy's, and that of the HPA's rule."""
 REFRESH_S = 300.0
 """So often a status is written in which nothing has changed: its figures move, and it says that we live."""
 _LONGEST_NAME = 253
@@ -79,7 +81,7 @@ def status_of(tick: Tick) -> dict[str, Any]:
     problems = "; ".join(map(str, seen.signals.problems))
     undone = [outcome for outcome in tick.outcomes if not outcome.done]
     ruling = next(step.reason for step in reversed(decision.steps) if step.stage == decision.ruled_by)
-    limited = decision.ruled_by == "bounds"
+    limited = decision.ruled_by in LIMITS
     return {
         "replicas": seen.fleet.replicas,
         "serving": decision.serving,

@@ -53,7 +53,7 @@ class WatchedNamespace:
         self._namespace = namespace
         self._stale_s = 2 * silence_s
         self._deployments: Mirror[DeploymentView] = Mirror(
-            deployment_view, lambda before, now: followed(before, now, manager, time.monotonic())
+            deployment_view, lambda before, now: followed(before, now, manager, time.monotonic(), time.time())
         )
         self._sets: Mirror[ReplicaSetView] = Mirror(replica_set_view)
         self._pods: Mirror[PodView] = Mirror(pod_view)

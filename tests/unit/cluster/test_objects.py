@@ -254,7 +254,7 @@ def after(*views):
     """What is kept after all these were heard, one a second."""
     kept = None
     for heard_s, view in enumerate(views):
-        kept = objects.followed(kept, view, "ours", float(heard_s))
+        kept = objects.followed(kept, view, "ours", float(heard_s), clock_s=CREATED_S + heard_s)
     return kept.rewrites
 
 
@@ -275,6 +275,15 @@ def after(*views):
 )
 def test_who_else_changed_the_size(views, rewrites):
     assert [(heard_s, each.was, each.replicas, each.by) for heard_s, each in after(*views)] == rewrites
+
+
+def test_a_write_to_the_scale_is_dated_by_when_it_was_heard_of():
+    """The API server keeps no time of it."""
+    made = deployment(5)
+    scaled = {"manager": "kubectl", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    made["metadata"]["managedFields"] = [scaled]
+    [(_, rewrite)] = after(sized(2, "ours"), deployment_view(made))
+    assert (rewrite.by, rewrite.at_s) == ("kubectl", CREATED_S + 1.0)
 
 
 def test_of_a_long_contest_the_end_is_kept():
