@@ -98,7 +98,7 @@ def main() -> None:
         idle = stack.enter_context(idle_server())
         for each in both:
             log = folder / each.name
-            ready_s = stack.enter_context(server(each.command, each.port, each.ready, log))
+            ready_s = stack.enter_context(server(each.command, each.port, each.ready, log)).ready_s
             print(f"{each.name}: ready after {ready_s:.1f} s")
             asyncio.run(closed_loop(each.port, each.requests(clips), 4, 40))
         print(HEADER)

@@ -180,9 +180,17 @@ class KeptAlive:
             self._streams = None
 
 
+@dataclass(frozen=True)
+class Started:
+    """A server process that is ready."""
+
+    process: int
+    ready_s: float
+
+
 @contextlib.contextmanager
-def server(command: Sequence[str], port: int, ready: str, log: Path) -> Iterator[float]:
-    """A server process, ended with the block; yields the seconds that it took to answer `ready` with 200."""
+def server(command: Sequence[str], port: int, ready: str, log: Path) -> Iterator[Started]:
+    """A server process, ended with the block; yields it when it has answered `ready` with 200."""
     begun_s = time.perf_counter()
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
@@ -191,7 +199,7 @@ def server(command: Sequence[str], port: int, ready: str, log: Path) -> Iterator
             if process.poll() is not None:
                 raise RuntimeError(f"{command[0]} ended: {log.read_text()[-2000:]}")
             time.sleep(0.05)
-        yield time.perf_counter() - begun_s
+        yield Started(process.pid, time.perf_counter() - begun_s)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
