@@ -15,6 +15,7 @@ from inference_server.engines.emotivoice.checkpoint import Shape
 from inference_server.engines.emotivoice.config import AcousticSizes, PredictorSizes, StackSizes
 from inference_server.engines.emotivoice.layers import (
     NORM_EPSILON,
+    Convolution,
     ScaledPosition,
     SelfAttention,
     convolve,
@@ -70,8 +71,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
-        self.w_1 = nn.Conv1d(width, 4 * width, kernel, padding=(kernel - 1) // 2)
-        self.w_2 = nn.Conv1d(4 * width, width, kernel, padding=(kernel - 1) // 2)
+        self.w_1 = Convolution(width, 4 * width, kernel)
+        self.w_2 = Convolution(4 * width, width, kernel)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Shape stays `(B, L, D)`."""
@@ -119,7 +120,7 @@ class Predictor(nn.Module):
         super().__init__()
         self.conv = nn.ModuleList(
             nn.Sequential(
-                nn.Conv1d(width if layer == 0 else sizes.width, sizes.width, sizes.kernel, padding=sizes.kernel // 2),
+                Convolution(width if layer == 0 else sizes.width, sizes.width, sizes.kernel),
                 nn.ReLU(),
                 nn.LayerNorm(sizes.width, eps=NORM_EPSILON),
             )
@@ -131,7 +132,7 @@ class Predictor(nn.Module):
         """`(B, T, D)` to `(B, T)`."""
         for layer in self.conv:
             convolution, rectify, norm = cast("nn.Sequential", layer)
-            x = masked(norm(rectify(convolve(cast("nn.Conv1d", convolution), x, mask))), mask)
+            x = masked(norm(rectify(convolve(convolution, x, mask))), mask)
         return masked(self.linear(x), mask).squeeze(2)
 
 
@@ -148,8 +149,8 @@ class AcousticModel(nn.Module):
         self.duration_predictor = Predictor(width, sizes.duration)
         self.pitch_predictor = Predictor(width, sizes.pitch)
         self.energy_predictor = Predictor(width, sizes.energy)
-        self.pitch_embed = nn.Sequential(_value_embedding(width, sizes.variance_kernel))
-        self.energy_embed = nn.Sequential(_value_embedding(width, sizes.variance_kernel))
+        self.pitch_embed = nn.Sequential(Convolution(1, width, sizes.variance_kernel))
+        self.energy_embed = nn.Sequential(Convolution(1, width, sizes.variance_kernel))
         self.decoder = Stack(width, sizes.decoder)
         self.to_mel = nn.Linear(width, sizes.mel)
 
@@ -175,8 +176,8 @@ class AcousticModel(nn.Module):
             log_duration=self.duration_predictor(projected, mask),
             pitch=pitch,
             energy=energy,
-            pitch_embedding=convolve(cast("nn.Conv1d", self.pitch_embed[0]), pitch[:, :, None], mask),
-            energy_embedding=convolve(cast("nn.Conv1d", self.energy_embed[0]), energy[:, :, None], mask),
+            pitch_embedding=convolve(self.pitch_embed[0], pitch[:, :, None], mask),
+            energy_embedding=convolve(self.energy_embed[0], energy[:, :, None], mask),
             mask=mask,
         )
 
@@ -184,10 +185,6 @@ class AcousticModel(nn.Module):
         """Decodes frames `(B, F, D)` to decoder output of the same shape and mel `(B, F, mel)`."""
         decoded = self.decoder(frames, mask)
         return decoded, masked(self.to_mel(decoded), mask)
-
-
-def _value_embedding(width: int, kernel: int) -> nn.Conv1d:
-    return nn.Conv1d(1, width, kernel, padding=(kernel - 1) // 2)
 
 
 def spread(spoken: Tensor, durations: Tensor, tokens: Tensor | None, longest: int) -> Tensor:

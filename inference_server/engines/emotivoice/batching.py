@@ -27,9 +27,9 @@ class Padding:
     most: int
 
 
-# One CPU thread at full size: 45 ms + 2.1 ms a piece, 25 ms + 0.4 ms a token, 12 ms + 0.4 ms a frame. The vocoder takes
-# 6.5 ms a frame and nothing for the call, so nothing is padded. 62.5 frames take about 28 MB of memory.
-_CPU = Padding(pieces=21, tokens=62, frames=30, vocoder_frames=0, most=2_000)
+# One CPU thread at full size: 22 ms + 1.8 ms a piece, 10 ms + 0.4 ms a token, 6 ms + 0.4 ms a frame. The vocoder takes
+# 5.5 ms a frame and nothing for the call, so nothing is padded. 62.5 frames take about 28 MB of memory.
+_CPU = Padding(pieces=12, tokens=27, frames=15, vocoder_frames=0, most=2_000)
 # Estimated from launch times and arithmetic, not measured: a call costs about a millisecond, a frame far less.
 _ACCELERATOR = Padding(pieces=512, tokens=2_048, frames=512, vocoder_frames=64, most=16_000)
 

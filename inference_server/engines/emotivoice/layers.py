@@ -21,10 +21,20 @@ def masked(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask[:, :, None]
 
 
-def convolve(convolution: nn.Conv1d, x: Tensor, mask: Tensor | None) -> Tensor:
-    """Convolves along the length, which it keeps; with a mask, rows see zeros past their end, as they would alone."""
-    padding = convolution.kernel_size[0] // 2
-    return masked(convolve_image(x, convolution.weight[:, :, None], convolution.bias, 1, padding), mask)
+class Convolution(nn.Conv1d):
+    """Convolves `(B, L, C)` along the length, which it keeps; the kernel is odd."""
+
+    def __init__(self, channels: int, outputs: int, kernel: int) -> None:
+        super().__init__(channels, outputs, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, L, C)` to `(B, L, C')`."""
+        return convolve_image(x, self.weight[:, :, None], self.bias, 1, self.kernel_size[0] // 2)
+
+
+def convolve(convolution: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+    """Convolves; with a mask, rows see zeros past their end, as they would alone."""
+    return masked(convolution(x), mask)
 
 
 def convolve_image(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, padding: int) -> Tensor:

@@ -98,5 +98,5 @@ def _under(prefix: str, state: Mapping[str, Tensor], without: str | None = None)
 
 
 def _as_convolved(tensor: Tensor) -> Tensor:
-    """Kernels `(C', C, taps)` with their channels last, as `layers.convolve` reads them; others as they are."""
+    """Kernels `(C', C, taps)` with their channels last, as `layers.Convolution` reads them; others as they are."""
     return channels_last(tensor) if tensor.ndim == 3 else tensor

@@ -33,6 +33,7 @@ from inference_server.engines.emotivoice.frontend.phonemizer import Phonemizer, 
 from inference_server.engines.emotivoice.frontend.sentences import split_text
 from inference_server.engines.emotivoice.layers import length_mask, masked
 from inference_server.engines.emotivoice.networks import Networks, load_networks
+from inference_server.engines.emotivoice.packing import pack
 from inference_server.engines.emotivoice.style import WordPieces
 from inference_server.engines.emotivoice.vectors import TextVectors
 from inference_server.engines.emotivoice.vocoder import Vocoder
@@ -343,6 +344,9 @@ def load(
         directory = ModelDirectory.find(root)
         config = read_config(directory)
         networks = load_networks(directory, config, target)
+        if target.type == "cpu":
+            pack(networks.style)
+            pack(networks.acoustic)
         encoder = directory.speaker_encoder
         speaker_encoder = None if encoder is None else OnnxSpeakerEncoder(encoder, config.acoustic.width)
     with phase("frontend"):

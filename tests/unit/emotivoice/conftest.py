@@ -19,6 +19,7 @@ from inference_server.engines.emotivoice.cpu_vocoder import CpuVocoder
 from inference_server.engines.emotivoice.frontend.phonemizer import load_phonemizer
 from inference_server.engines.emotivoice.layers import length_mask, masked
 from inference_server.engines.emotivoice.networks import joint_networks, load_networks
+from inference_server.engines.emotivoice.packing import pack
 from inference_server.engines.emotivoice.style import WordPieces
 from inference_server.engines.emotivoice.synthesis import Synthesizer, to_pcm
 
@@ -62,8 +63,8 @@ def phonemizer():
 
 
 @pytest.fixture(scope="session")
-def synthesizer(config, networks, phonemizer, directory) -> Synthesizer:
-    return Synthesizer(config, networks, phonemizer, WordPieces(directory.vocabulary))
+def synthesizer(config, phonemizer, directory) -> Synthesizer:
+    return Synthesizer(config, _packed(str(MODEL)), phonemizer, WordPieces(directory.vocabulary))
 
 
 @cache
@@ -82,14 +83,25 @@ def _opened(root):
     return directory, config, load_networks(directory, config, CPU)
 
 
+@cache
+def _packed(root):
+    """The networks as a CPU computes with them."""
+    directory, config, _ = _opened(root)
+    networks = load_networks(directory, config, CPU)
+    pack(networks.style)
+    pack(networks.acoustic)
+    return networks
+
+
 def run_case(model_dir, ids, speaker, style, content, overrides):
     """One sentence on its own, as a CPU computes it."""
-    directory, config, networks = _opened(model_dir)
-    acoustic, vocoder = networks.acoustic, networks.vocoder
+    directory, config, _ = _opened(model_dir)
+    acoustic, vocoder = _packed(model_dir).acoustic, _packed(model_dir).vocoder
     if overrides:
         state = checkpoint.read_tensors(directory.joint_checkpoint, "generator")
         changed = {name: torch.from_numpy(np.asarray(value)) for name, value in overrides.items()}
         acoustic, vocoder = joint_networks(directory.joint_checkpoint, state | changed, config, CPU)
+        pack(acoustic)
     fast = CpuVocoder(vocoder)
     return _run(acoustic, lambda mel, _: fast(mel[0])[None], [(ids, speaker, style, content)], padded=False)[0]
 
@@ -102,7 +114,7 @@ def run_batch(model_dir, items):
 
 def embed(model_dir, input_ids):
     with torch.inference_mode():
-        return _opened(model_dir)[2].style.encode([input_ids], CPU)[0].numpy()
+        return _packed(model_dir).style.encode([input_ids], CPU)[0].numpy()
 
 
 def tokenize(model_dir, text):
