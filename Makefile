@@ -13,7 +13,7 @@ PIP = -m pip --quiet --disable-pip-version-check
 DEV := .venv/bin/python
 DEMO := .venv-demo/bin/python
 
-.PHONY: help demo test lint soak scale bench table rig story jumps takeover serve-asr serve-tts docs lock clean
+.PHONY: help demo test lint soak scale memory bench table rig story jumps takeover serve-asr serve-tts docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is to make
@@ -38,6 +38,9 @@ soak: .venv/.ready ## 200 random faults on the controllers, 10 minutes of overlo
 
 scale: .venv/.ready ## 1,000 targets and 5,000 pods under one controller (half an hour, 4 GB): docs/scale.md
 	PYTHONPATH=tests $(DEV) -m rig.scale --run hpa:1000 --run predictive:100 --run predictive:1000
+
+memory: .venv/.ready ## 100 predictive targets that have learned from two weeks, in one process (three quarters of an hour): docs/scale.md
+	MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 PYTHONPATH=tests $(DEV) -m rig.memory
 
 bench: .venv/.ready ## Speed of the engine against its references
 	$(DEV) benchmarks/engine.py

@@ -12,8 +12,10 @@ from typing import Annotated
 
 import typer
 
-from autoscaler.cli.pause import Kubeconfig, Namespace
+from autoscaler.cli.pause import Namespace
 from autoscaler.model import InvalidInput, Observation, Tick
+
+Kubeconfig = Annotated[Path | None, typer.Option(help="How to reach the cluster of a live target.")]
 
 
 def explain(

@@ -10,7 +10,10 @@ import typer
 from autoscaler.model import InvalidInput
 
 Target = Annotated[str, typer.Argument(help="The Deployment, as `namespace/name` or a name beside the controller.")]
-Kubeconfig = Annotated[Path | None, typer.Option(help="How to reach the cluster; without it, the cluster we run in.")]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(help="How to reach the cluster; without it, the cluster we run in.", envvar="KUBECONFIG"),
+]
 Namespace = Annotated[str | None, typer.Option(help="Where the controller runs.", show_default="the kubeconfig's")]
 
 
@@ -38,7 +41,9 @@ def _set(target: str, kubeconfig: Path | None, namespace: str | None, *, paused:
     where = namespace or own_namespace(kubeconfig)
     name = target if "/" in target else f"{where}/{target}"
     try:
-        status.pause(api, where, name, paused=paused)
+        known = status.pause(api, where, name, paused=paused)
     except RefusedError as error:
         raise InvalidInput(f"{name}: {error}") from error
+    if not known:
+        typer.echo(f"{name}: no controller in namespace {where} has told of it so far — is that its name?", err=True)
     typer.echo(f"{name} {'paused' if paused else 'resumed'}")

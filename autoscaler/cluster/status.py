@@ -310,18 +310,20 @@ def _reported(config_map: Object) -> Reported:
     return Reported(str(status.get("target", name)), is_paused(data), status, str(data.get(EXPLAINED, "")))
 
 
-def pause(api: client.ApiClient, namespace: str, target: str, *, paused: bool, timeout_s: float = 3.0) -> None:
-    """Pause or resume a target.
+def pause(api: client.ApiClient, namespace: str, target: str, *, paused: bool, timeout_s: float = 3.0) -> bool:
+    """Pause or resume a target; whether anything was known of it.
 
     Raises:
         RefusedError: the server refused.
         Unreachable: no answer in time.
     """
-    put(client.CoreV1Api(api), namespace, target, {"paused": "true" if paused else "false"}, timeout_s)
+    return put(client.CoreV1Api(api), namespace, target, {"paused": "true" if paused else "false"}, timeout_s)
 
 
-def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, str], timeout_s: float) -> None:
+def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, str], timeout_s: float) -> bool:
     """Set some keys of a target's ConfigMap, which is made if it is not there; the other keys stay.
+
+    Whether it was there.
 
     Raises:
         RefusedError: the server refused.
@@ -350,6 +352,8 @@ def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, 
             if refused.status != _CONFLICT:
                 raise
             change()
+        return False
+    return True
 
 
 def _json(status: Mapping[str, Any]) -> str:

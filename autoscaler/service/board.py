@@ -102,6 +102,11 @@ class Board:
         with self._lock:
             self._trails.setdefault(tick.target, Trail()).take(tick)
 
+    def forget(self, target: str) -> None:
+        """Show a target no more."""
+        with self._lock:
+            self._trails.pop(target, None)
+
     def overview(self) -> dict[str, Any]:
         """Every target as of its last tick."""
         with self._lock:

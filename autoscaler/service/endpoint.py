@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from autoscaler.service.page import status_page
@@ -19,6 +21,19 @@ Report = Callable[[str | None], Mapping[str, Any] | None]
 """Figures of one target, or of all for None; None for a target that nobody knows."""
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
+_log = structlog.get_logger(__name__)
+
+
+class _Server(ThreadingHTTPServer):
+    """One thread a connection; whoever hangs up in the middle of an answer is worth no traceback among log lines."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
+        """Called within an exception's handling."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError | TimeoutError):
+            _log.error("a page could not be served", client=str(client_address), exc_info=error)
 
 
 class Endpoint:
@@ -77,8 +92,7 @@ class Endpoint:
             def log_message(self, *_: object) -> None:
                 """Probes come every few seconds: not worth a line."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="endpoint", daemon=True)
 
     @property

@@ -160,7 +160,11 @@ class Controller:
             watched.start()
             self._namespaces = self._namespaces | {name: watched}
         self._sources.settle(in_force.jobs.values())
+        before = set(self._targets.jobs)
         self._targets.settle(in_force.jobs)
+        for gone in before - set(in_force.jobs):
+            self._recorder.forget(gone)
+            self._board.forget(gone)
         self._metrics.policies_refused.set(len(in_force.problems))
         for file, problems in in_force.problems.items():
             _log.error("policy file refused", file=file, problems=problems)

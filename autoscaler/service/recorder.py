@@ -50,6 +50,17 @@ class Metrics:
             "speech_autoscaler_tick_duration_seconds", took, buckets=_DURATIONS_S, registry=registry
         )
 
+        self._of_targets = (
+            *(self.desired, self.pods, self.decisions, self.insight, self.problems, self.writes, self.contested),
+            *(self.failures, self.refused, self.history_s, self.data_age_s),
+        )
+
+    def forget(self, target: str) -> None:
+        """Show nothing any more of a target that is no longer sized: its last figures would stand for ever."""
+        self._newest_s.pop(target, None)
+        for metric in self._of_targets:
+            metric.remove_by_labels({"target": target})
+
     def count(self, tick: Tick) -> None:
         """Take what a tick says."""
         name = tick.target
@@ -106,6 +117,12 @@ class Recorder:
             _log.info(
                 summary(tick), target=tick.target, written=[_result(tick, index) for index in range(len(tick.outcomes))]
             )
+
+    def forget(self, target: str) -> None:
+        """Show nothing any more of a target that is no longer sized."""
+        with self._lock:
+            self._metrics.forget(target)
+            self._said.pop(target, None)
 
 
 def _result(tick: Tick, index: int) -> str:

@@ -170,6 +170,14 @@ def install(cluster: Cluster, folder: Path, overlay: str = "overlays/fenced") ->
     return Installed(cluster, namespace, folder)
 
 
+def environment() -> dict[str, str]:
+    """What the manifest gives the controller's process, but for what is its pod's own."""
+    documents = yaml.safe_load_all((REPOSITORY / "manifests" / "base" / "controller.yaml").read_text())
+    [deployment] = (each for each in documents if each["kind"] == "Deployment")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    return {each["name"]: each["value"] for each in container["env"] if "value" in each}
+
+
 def granted(cluster: Cluster, namespace: str) -> set[tuple[str, str, str]]:
     """Group, resource and verb of every right that the Roles of the manifests give."""
     roles = json.loads(cluster.kubectl("get", "roles", "-n", namespace, "-o", "json"))["items"]

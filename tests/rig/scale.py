@@ -26,7 +26,7 @@ from rig.cluster import Cluster, template
 from rig.control_plane import control_plane
 from rig.controller import ControllerProcess
 from rig.exporter import Exporter, exporter, steady
-from rig.installed import Installed, install
+from rig.installed import Installed, environment, install
 from rig.processes import start, wait_for
 from rig.prometheus import PrometheusServer, prometheus_server
 
@@ -119,7 +119,7 @@ class Stage:
             left.unlink()
         pod = self.installed.pods()[0]
         (self.installed.folder / f"{pod}.log").unlink(missing_ok=True)  # of the controller before
-        with self.installed.controller(pod, folder, "--lease", "15/10/2") as ours:
+        with self.installed.controller(pod, folder, "--lease", "15/10/2", environment=environment()) as ours:
             wait_for("the controller to start", lambda: _started(ours), 300)
             wait_for("it to lead", ours.leading)
             decided = wait_for("all to be decided on", lambda: _all_decided(ours, targets), 600)

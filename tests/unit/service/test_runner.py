@@ -238,3 +238,18 @@ def test_the_age_of_data_grows_while_nothing_is_scraped(metrics, registry):
         seen = Observation(at_s, Signals(scrapes), fleet)
         metrics.count(Tick("voice/tts", seen, None, ()))
     assert registry.get_sample_value("speech_autoscaler_data_age_seconds", {"target": "voice/tts"}) == 62.0
+
+
+def test_of_a_target_that_is_no_longer_sized_nothing_is_shown(registry):
+    """Its last figures would stand on /metrics for as long as the process lives, and alerts on them."""
+    metrics = Metrics(registry)
+    world = World(metrics, problems=(Problem("received", Missing(Cause.STALE, "old")),))
+    for name in ("voice/tts", "voice/asr"):
+        runner = Runner(
+            Target(name, Wish(3), Rails(1, 10)), world.ports, metrics, ready=lambda: True, paused=lambda: False
+        )
+        runner.run()
+    world.recorder.forget("voice/tts")
+    shown = {sample.labels.get("target") for family in registry.collect() for sample in family.samples}
+    assert shown == {None, "voice/asr"}
+    world.recorder.forget("voice/tts")

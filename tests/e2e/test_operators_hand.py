@@ -1,0 +1,153 @@
+"""What people do to a running controller by hand: delete, empty, pause, edit to nonsense. It says so and goes on."""
+
+import pytest
+from kubernetes import client
+from rig.command import autoscaler
+from rig.installed import hand_overs, scale_writes
+from rig.processes import wait_for
+from rig.scene import BUSY, IDLE, carry, events, policy, status_of
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.prometheus,
+    pytest.mark.parametrize("prometheus", ["3"], indirect=True, ids=["prometheus-3"]),
+]
+
+
+@pytest.fixture
+def tts(installed, pods):
+    made = installed.cluster.deploy(installed.namespace, "tts", 2)
+    carry(pods, made, IDLE)
+    return made
+
+
+def let_it_decide(ours, ticks, **labels):
+    name = "speech_autoscaler_decisions_total"
+    before = ours.metric(name, **labels)
+    wait_for(f"{ticks} decisions more", lambda: ours.metric(name, **labels) >= before + ticks)
+
+
+def ruled_by(installed, name):
+    return (status_of(installed.cluster, installed.namespace, name) or {}).get("ruledBy")
+
+
+def patch(installed, target, data):
+    name = f"autoscaler.{installed.namespace}.{target}"
+    installed.cluster.core.patch_namespaced_config_map(name, installed.namespace, {"data": data})
+
+
+def test_a_paused_target_that_is_deleted_and_made_anew_is_still_paused(installed, pods, prometheus, tts):
+    with installed.leading(installed.pods()[0], installed.policies(tts=policy("tts", prometheus.url))) as ours:
+        wait_for("the first status", lambda: ruled_by(installed, "tts"))
+        patch(installed, "tts", {"paused": "Yes, until Monday"})
+        wait_for("it to be said", lambda: events(installed.cluster, installed.namespace, "Paused", "tts"))
+        tts.delete()
+        status = "no Deployment"
+        wait_for("it to be gone", lambda: status in str(status_of(installed.cluster, installed.namespace, "tts")))
+        again = installed.cluster.deploy(installed.namespace, "tts", 2)
+        carry(pods, again, BUSY)
+        wait_for("the pause to rule", lambda: ruled_by(installed, "tts") == "pause")
+        let_it_decide(ours, 3)
+        assert again.read().spec.replicas == 2
+        patch(installed, "tts", {"paused": "false"})
+        wait_for("growth", lambda: again.read().spec.replicas > 2)
+        wait_for("it to be said", lambda: events(installed.cluster, installed.namespace, "Resumed", "tts"))
+
+
+def test_a_target_is_sized_on_while_its_config_map_is_nonsense_or_gone(installed, pods, prometheus, tts):
+    """What is damaged there is written anew; whoever asks meanwhile is shown what can be read."""
+    core, namespace = installed.cluster.core, installed.namespace
+    pod = installed.pods()[0]
+    with installed.leading(pod, installed.policies(tts=policy("tts", prometheus.url))) as ours:
+        wait_for("the first status", lambda: ruled_by(installed, "tts"))
+        patch(
+            installed, "tts", {"status.json": '{"target": [', "memory.json": "\x00" * 100, "explained": "x" * 900_000}
+        )
+        shown = autoscaler("status", "--kubeconfig", installed.kubeconfig(pod))
+        assert (shown.code, f"{namespace}/tts" in shown.out) == (0, True)
+        let_it_decide(ours, 2)
+        carry(pods, tts, BUSY)
+        wait_for("growth", lambda: tts.read().spec.replicas > 2)
+        wait_for("a status that can be read", lambda: ruled_by(installed, "tts"))
+        core.delete_namespaced_config_map(f"autoscaler.{namespace}.tts", namespace)
+        tts.settle(tts.read().spec.replicas)
+        carry(pods, tts, IDLE / 4)
+        wait_for("the shrink", lambda: tts.read().spec.replicas == 1)
+        wait_for("the status", lambda: ruled_by(installed, "tts"))
+
+
+def test_a_folder_of_policies_that_is_emptied_leaves_them_in_force(installed, pods, prometheus, tts):
+    folder = installed.policies(tts=policy("tts", prometheus.url))
+    with installed.leading(installed.pods()[0], folder) as ours:
+        let_it_decide(ours, 2)
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+        wait_for("it to be noticed", lambda: ours.metric("speech_autoscaler_policy_files_refused") >= 1.0)
+        wait_for("it to be said", lambda: events(installed.cluster, installed.namespace, "PolicyRefused", "tts"))
+        carry(pods, tts, BUSY)
+        wait_for("growth all the same", lambda: tts.read().spec.replicas > 2)
+        folder.mkdir()
+        (folder / "tts.yaml").write_text(policy("tts", prometheus.url, least=5))
+        wait_for("the new one to be in force", lambda: tts.read().spec.replicas >= 5)
+        wait_for("it to be said", lambda: events(installed.cluster, installed.namespace, "PolicyAccepted", "tts"))
+
+
+def test_a_policy_that_takes_up_another_deployment_leaves_the_first_one_alone(installed, pods, prometheus, tts):
+    asr = installed.cluster.deploy(installed.namespace, "asr", 2)
+    carry(pods, asr, BUSY)
+    folder = installed.policies(voice=policy("tts", prometheus.url))
+    with installed.leading(installed.pods()[0], folder) as ours:
+        let_it_decide(ours, 2)
+        (folder / "voice.yaml").write_text(policy("asr", prometheus.url))
+        wait_for("the other to grow", lambda: asr.read().spec.replicas > 2)
+        carry(pods, tts, BUSY)
+        let_it_decide(ours, 3)
+        assert scale_writes(installed, "tts") == []
+        assert "/tts" not in ours.get("/metrics")[1]
+        assert ours.get("/readyz")[0] == 200
+
+
+def test_a_lease_that_is_deleted_under_its_leader_is_made_again_and_the_leader_stays(installed, pods, prometheus, tts):
+    with installed.leading(installed.pods()[0], installed.policies(tts=policy("tts", prometheus.url))) as ours:
+        let_it_decide(ours, 2)
+        client.CoordinationV1Api(installed.cluster.api).delete_namespaced_lease(
+            "speech-autoscaler", installed.namespace
+        )
+        carry(pods, tts, BUSY)
+        wait_for("growth", lambda: tts.read().spec.replicas > 2)
+        wait_for("the Lease", installed.lease)
+        assert installed.lease().spec.holder_identity == installed.pods()[0]
+        assert {holder for _, holder in hand_overs(installed)} == {installed.pods()[0]}
+        assert ours.leading()
+
+
+def test_at_its_maximum_a_target_says_so_and_goes_no_further(installed, pods, prometheus, tts):
+    texts = {"tts": policy("tts", prometheus.url, most=3)}
+    with installed.leading(installed.pods()[0], installed.policies(**texts)) as ours:
+        carry(pods, tts, 3.0)
+        wait_for("growth", lambda: tts.read().spec.replicas == 3)
+        [said, *_] = wait_for(
+            "it to be said", lambda: events(installed.cluster, installed.namespace, "ScalingLimited", "tts")
+        )
+        assert "maxReplicas is 3" in said
+        let_it_decide(ours, 3)
+        assert [each.replicas for each in scale_writes(installed, "tts")] == [3]
+
+
+def test_targets_of_the_same_name_and_of_the_longest_are_told_apart(installed, pods, prometheus, tts, cluster):
+    """The longest name that a Deployment may have leaves no room for the namespace in that of its ConfigMap."""
+    long = ".".join(["a" * 60, "b" * 60, "c" * 60, "d" * 57])
+    core, namespace = cluster.core, installed.namespace
+    texts = {"tts": policy("tts", prometheus.url), "long": policy(long, prometheus.url)}
+    with installed.leading(installed.pods()[0], installed.policies(**texts)):
+        target = f"{namespace}/{long}"
+
+        def maps():
+            listed = core.list_namespaced_config_map(namespace, label_selector="autoscaling.speech/kind=status").items
+            return {
+                each.data["status.json"].split('"target": "')[1].split('"')[0]: each.metadata.name for each in listed
+            }
+
+        wait_for("both statuses", lambda: set(maps()) == {f"{namespace}/tts", target})
+        assert len(maps()[target]) <= 253
