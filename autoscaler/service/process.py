@@ -155,16 +155,29 @@ class Controller:
 
     def _take_up(self, in_force: InForce) -> None:
         """Size what the files say now, and say what is wrong with them."""
-        for name in sorted({job.namespace for job in in_force.jobs.values()} - set(self._namespaces)):
+        namespaces = {job.namespace for job in in_force.jobs.values()}
+        for name in sorted(namespaces - set(self._namespaces)):
             watched = WatchedNamespace(self._api, name, manager=self._manager)
             watched.start()
             self._namespaces = self._namespaces | {name: watched}
         self._sources.settle(in_force.jobs.values())
         before = set(self._targets.jobs)
         self._targets.settle(in_force.jobs)
-        for gone in before - set(in_force.jobs):
-            self._recorder.forget(gone)
-            self._board.forget(gone)
+        for target in before - set(in_force.jobs):
+            self._recorder.forget(target)
+            self._board.forget(target)
+        self._watch_no_others_than(namespaces)
+        self._say_what_is_wrong(in_force)
+
+    def _watch_no_others_than(self, namespaces: set[str]) -> None:
+        """Rights to a namespace may go with its last target, and are no trouble then."""
+        watched = self._namespaces
+        self._namespaces = {name: each for name, each in watched.items() if name in namespaces}
+        for name in set(watched) - namespaces:
+            watched[name].stop()
+
+    def _say_what_is_wrong(self, in_force: InForce) -> None:
+        """In the log, in metrics, and with each target."""
         self._metrics.policies_refused.set(len(in_force.problems))
         for file, problems in in_force.problems.items():
             _log.error("policy file refused", file=file, problems=problems)

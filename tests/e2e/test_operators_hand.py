@@ -108,6 +108,18 @@ def test_a_policy_that_takes_up_another_deployment_leaves_the_first_one_alone(in
         assert ours.get("/readyz")[0] == 200
 
 
+def test_a_namespace_without_rights_is_said_and_forgotten_with_its_last_policy(installed, pods, prometheus, tts):
+    elsewhere = installed.cluster.namespace()
+    there = policy("asr", prometheus.url).replace("{name: asr}", f"{{name: asr, namespace: {elsewhere}}}", 1)
+    folder = installed.policies(tts=policy("tts", prometheus.url), asr=there)
+    with installed.leading(installed.pods()[0], folder) as ours:
+        wait_for("it to be said", lambda: elsewhere in ours.get("/readyz")[1])
+        assert "forbidden" in ours.get("/readyz")[1]
+        let_it_decide(ours, 2)
+        (folder / "asr.yaml").write_text(policy("asr", prometheus.url))
+        wait_for("it to be ready", lambda: ours.get("/readyz")[0] == 200)
+
+
 def test_a_lease_that_is_deleted_under_its_leader_is_made_again_and_the_leader_stays(installed, pods, prometheus, tts):
     with installed.leading(installed.pods()[0], installed.policies(tts=policy("tts", prometheus.url))) as ours:
         let_it_decide(ours, 2)
