@@ -67,6 +67,11 @@ def deadline_passed(deadline_s: float) -> Refusal:
     return Refusal(504, "deadline", f"not answered within the deadline of {deadline_s:g} s", code="deadline_exceeded")
 
 
+def body_too_slow(deadline_s: float) -> Refusal:
+    """The client took too long to send its request."""
+    return Refusal(408, "deadline", f"the body did not arrive within {deadline_s:g} s", code="request_timeout")
+
+
 def abandoned() -> Refusal:
     """The client closed the connection while it waited (499: nginx's code for it)."""
     return Refusal(499, "abandoned", "the client closed the connection")

@@ -1,4 +1,4 @@
-"""The gate in front of the routes: a place before the body is read, a bound on the body, a deadline."""
+"""The gate in front of the routes: a place before the body is read, bounds on body and client, a deadline."""
 
 from __future__ import annotations
 
@@ -8,16 +8,25 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
 
 from fastapi import Request
 
 from inference_server.api.errors import refuse
 from inference_server.api.turns import Turns
-from inference_server.errors import Refusal, abandoned, bad_request, deadline_passed, not_ready
+from inference_server.errors import (
+    Refusal,
+    abandoned,
+    bad_request,
+    body_too_slow,
+    deadline_passed,
+    not_ready,
+    queue_full,
+)
 from inference_server.serving.scheduler import Place
-from inference_server.serving.service import AnyService
-from inference_server.telemetry.accounting import App, Message, Receive, Scope, Send
+from inference_server.serving.service import AnyService, RequestLimits
+from inference_server.telemetry.accounting import REJECTION, App, Message, Receive, Scope, Send
 
 T = TypeVar("T")
 
@@ -33,43 +42,93 @@ class Admission:
         self._service = service
         self._endpoints = endpoints
         self._turns = Turns()
+        self._bodies = _Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http" or scope["path"] not in self._endpoints or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        limits = self._service.limits
         try:
             if self._service.lifecycle.state != "ready":
                 raise not_ready()
-            bounded = _bounded(receive, dict(scope["headers"]), self._service.limits.max_body_bytes)
+            if int(dict(scope["headers"]).get(b"content-length", b"0")) > limits.max_body_bytes:
+                raise _too_large(limits)
             place = self._service.scheduler.enter()
         except Refusal as refusal:
             await refuse(scope, refusal)(scope, receive, send)
             return
-        with place:
-            scope.setdefault("state", {})[PLACE] = place
+        state = scope.setdefault("state", {})
+        with place, _Exchange(receive, send, limits, self._bodies) as exchange:
+            state[PLACE] = place
             await self._turns.take()
-            await self._app(scope, bounded, send)
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            except _Stalled:
+                state[REJECTION] = "abandoned"
 
 
-def _bounded(receive: Receive, headers: dict[bytes, bytes], max_bytes: int) -> Receive:
-    too_large = Refusal(
-        413, "too_long", f"the request body may have at most {max_bytes} bytes", code="request_too_large"
-    )
-    if int(headers.get(b"content-length", b"0")) > max_bytes:
-        raise too_large
-    read_bytes = 0
+class _Stalled(Exception):
+    """The client does not take its answer."""
 
-    async def bounded() -> Message:
-        nonlocal read_bytes
-        message = await receive()
-        read_bytes += len(message.get("body", b""))
-        if read_bytes > max_bytes:
-            raise too_large
+
+@dataclass
+class _Bodies:
+    """Bytes of all bodies that are inside."""
+
+    held_bytes: int = 0
+
+
+class _Exchange:
+    """The body and the answer of one admitted request: bounded in bytes, and in the time that the client may take."""
+
+    def __init__(self, receive: Receive, send: Send, limits: RequestLimits, bodies: _Bodies) -> None:
+        self._receive = receive
+        self._send = send
+        self._limits = limits
+        self._bodies = bodies
+        self._read_bytes = 0
+        self._read = False
+        self._read_until_s = asyncio.get_running_loop().time() + limits.deadline_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bodies.held_bytes -= self._read_bytes
+
+    async def receive(self) -> Message:
+        if self._read:
+            return await self._receive()  # tells that the client went; may take as long as the request does
+        try:
+            async with asyncio.timeout_at(self._read_until_s):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise body_too_slow(self._limits.deadline_s) from error
+        self._read = not message.get("more_body", False)
+        self._count(len(message.get("body", b"")))
         return message
 
-    return bounded
+    def _count(self, arrived_bytes: int) -> None:
+        self._read_bytes += arrived_bytes
+        self._bodies.held_bytes += arrived_bytes
+        if self._read_bytes > self._limits.max_body_bytes:
+            raise _too_large(self._limits)
+        if self._bodies.held_bytes > self._limits.max_bodies_bytes:
+            raise queue_full(retry_after_s=1)
+
+    async def send(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(self._limits.deadline_s):
+                await self._send(message)
+        except TimeoutError as error:
+            raise _Stalled from error
+
+
+def _too_large(limits: RequestLimits) -> Refusal:
+    message = f"the request body may have at most {limits.max_body_bytes} bytes"
+    return Refusal(413, "too_long", message, code="request_too_large")
 
 
 def place_of(request: Request) -> Place[Any, Any]:

@@ -17,7 +17,8 @@ def health_routes(service: AnyService) -> APIRouter:
     @router.get("/healthz")
     async def alive() -> JSONResponse:
         """200 while the process works; 503 when the model hangs or could not be loaded: restart it."""
-        stuck = service.scheduler.longest_run_s() > service.limits.hang_after_s
+        scheduler = service.scheduler
+        stuck = scheduler.longest_run_s() > service.limits.hang_after_s or scheduler.has_lost_a_thread()
         healthy = not stuck and lifecycle.state != "failed"
         return JSONResponse({"status": "ok" if healthy else "stuck" if stuck else "failed"}, 200 if healthy else 503)
 

@@ -118,6 +118,7 @@ class Scheduler(Generic[P, R]):
         self._arrivals = 0
         self._queued_cost = 0.0
         self._pace = Pace()
+        self._started = False
         self._closed = False
         self._in_flight = TimeIntegral(clock)
         self._busy = TimeIntegral(clock)
@@ -132,6 +133,7 @@ class Scheduler(Generic[P, R]):
             self._pace.observe(rehearsal.cost, rehearsal.service_s)
         for thread in self._threads:
             thread.start()
+        self._started = True
 
     def close(self) -> None:
         """Run what waits, then end the model threads."""
@@ -175,6 +177,11 @@ class Scheduler(Generic[P, R]):
         """For how long the oldest running batch has run; 0 without one. A model that hangs shows here."""
         with self._changed:
             return self._clock() - min(self._running_since_s.values(), default=self._clock())
+
+    def has_lost_a_thread(self) -> bool:
+        """Whether a model thread ended although nobody closed the scheduler."""
+        with self._changed:
+            return self._started and not self._closed and not all(thread.is_alive() for thread in self._threads)
 
     def submit(self, place: Place[P, R], pieces: Sequence[P]) -> list[Future[R]]:
         """Queue the pieces of a request; one future each.
@@ -229,7 +236,12 @@ class Scheduler(Generic[P, R]):
     def _work(self, slot: int) -> None:
         while batch := self._take(slot):
             started_s = self._clock()
-            outcomes = run_isolated(self._engine, [waiting.piece for waiting in batch])
+            try:
+                outcomes = run_isolated(self._engine, [waiting.piece for waiting in batch])
+            except BaseException as error:  # a panic of a Rust library is no Exception: `/healthz` will tell
+                for waiting in batch:
+                    waiting.future.set_exception(RuntimeError(f"the model thread ended: {error!r}"))
+                raise
             self._finish(slot, batch, self._clock() - started_s)
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 if isinstance(outcome, Failed):

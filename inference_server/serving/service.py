@@ -30,11 +30,14 @@ class RequestLimits:
 
     Attributes:
         max_body_bytes: of the HTTP body.
-        deadline_s: time from arrival to result; a client may ask for less.
+        max_bodies_bytes: of the bodies of all requests inside together.
+        deadline_s: time from arrival to result; a client may ask for less. So long it may also take to send its body,
+            and to take each part of its answer.
         hang_after_s: a batch that runs longer means that the model hangs: `/healthz` fails, the kubelet restarts.
     """
 
     max_body_bytes: int = 32 << 20
+    max_bodies_bytes: int = 256 << 20
     deadline_s: float = 30.0
     hang_after_s: float = 120.0
 

@@ -163,26 +163,97 @@ async def test_a_deadline_that_is_no_positive_number_is_a_400(value: str) -> Non
     assert answer.json()["error"]["param"] == "X-Request-Timeout-S"
 
 
-async def test_a_client_that_goes_while_it_waits_leaves_nothing_behind(gated) -> None:
-    engine, made = gated
-    app = make_app(made)
-    messages = asyncio.Queue()
-    scope = {
+def scope() -> dict:
+    return {
         "type": "http",
         "method": "POST",
         "path": "/v1/sleep",
         "raw_path": b"/v1/sleep",
         "query_string": b"",
-        "headers": [],
+        "headers": [(b"content-type", b"application/json")],
         "client": ("test", 1),
         "server": ("test", 80),
         "scheme": "http",
         "http_version": "1.1",
     }
 
+
+async def test_a_body_that_does_not_arrive_gives_its_place_back() -> None:
+    made = service(deadline_s=0.1)
+    made.load()
+    beginning = {"type": "http.request", "body": b"{", "more_body": True}
+    arriving = asyncio.Queue()
+    arriving.put_nowait(beginning)
+    sent = []
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    await asyncio.wait_for(make_app(made)(scope(), arriving.get, send), 20)
+    assert sent[0]["status"] == 408
+    assert made.scheduler.load().in_flight == 0
+    assert counted(made, "speech_requests_rejected_total", reason="deadline") == 1
+
+
+async def test_a_client_that_does_not_take_its_answer_gives_its_place_back() -> None:
+    made = service(deadline_s=0.2)
+    made.load()
+    arriving = asyncio.Queue()
+    arriving.put_nowait({"type": "http.request", "body": b"{}", "more_body": False})
+
+    async def send(message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    await asyncio.wait_for(make_app(made)(scope(), arriving.get, send), 20)
+    assert made.scheduler.load().in_flight == 0
+    assert counted(made, "speech_requests_rejected_total", reason="abandoned") == 1
+
+
+async def test_the_bodies_of_all_requests_together_are_bounded(gated) -> None:
+    engine, _ = gated
+    made = service(engine, max_bodies_bytes=1000)
+    made.load()
+    json = {"content": b" " * 600 + b"{}", "headers": {"content-type": "application/json"}}
+    async with client(made) as http:
+        inside = asyncio.create_task(http.post("/v1/sleep", **json))
+        await until(engine.began.is_set)
+        refused = await http.post("/v1/sleep", **json)
+        engine.wake.set()
+        assert (await inside).status_code == 200
+        taken = await http.post("/v1/sleep", **json)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert taken.status_code == 200
+    await asyncio.to_thread(made.scheduler.close)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_model_thread_that_ends_fails_its_requests_and_the_liveness_probe() -> None:
+    class Panic(BaseException):
+        """As pyo3 raises it."""
+
+    class Panicking(Sleeper):
+        def run(self, batch):
+            raise Panic
+
+    made = service(Panicking(SleeperSettings()))
+    made.load()
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(make_app(made), raise_app_exceptions=False), base_url="http://server"
+    ) as http:
+        assert (await http.post("/v1/sleep")).status_code == 500
+        await until(made.scheduler.has_lost_a_thread)
+        assert (await http.get("/healthz")).status_code == 503
+
+
+async def test_a_client_that_goes_while_it_waits_leaves_nothing_behind(gated) -> None:
+    engine, made = gated
+    app = make_app(made)
+    messages = asyncio.Queue()
+
     async def send(message) -> None: ...
 
-    running = asyncio.create_task(app(scope, messages.get, send))
+    running = asyncio.create_task(app(scope(), messages.get, send))
     await messages.put({"type": "http.request", "body": b"", "more_body": False})
     await until(engine.began.is_set)
     await messages.put({"type": "http.disconnect"})

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
-from inference_server.api.connections import BoundedConnection, ConnectionLimits
+from inference_server.api.connections import BoundedConnection, ConnectionLimits, bounded_protocol
 
 
 async def answers(scope, receive, send):
@@ -50,3 +54,49 @@ def test_every_connection_closes_while_draining() -> None:
     assert not closes(connection)
     draining[0] = True
     assert closes(connection)
+
+
+@contextlib.asynccontextmanager
+async def listening(limits: ConnectionLimits) -> AsyncIterator[int]:
+    config = uvicorn.Config(answers, log_config=None, ws="none", lifespan="off")
+    config.load()
+    protocol = bounded_protocol(limits, lambda: False)
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        pytest.param(b"", 0, id="nothing at all"),
+        pytest.param(REQUEST[:20], 0, id="half a head"),
+        pytest.param(REQUEST + REQUEST[:20], 1, id="half of the next head"),
+    ],
+)
+async def test_a_client_that_sends_no_head_is_left(sent: bytes, answered: int) -> None:
+    async with listening(ConnectionLimits(head_timeout_s=0.2)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        begun_s = asyncio.get_running_loop().time()
+        for byte in (sent[: len(sent) // 2], sent[len(sent) // 2 :]):
+            writer.write(byte)
+        async with asyncio.timeout(20):
+            got = await reader.read()
+        assert got.count(b"200 OK") == answered
+        assert asyncio.get_running_loop().time() - begun_s >= 0.2
+        writer.close()
+
+
+async def test_a_connection_between_requests_is_kept() -> None:
+    async with listening(ConnectionLimits(head_timeout_s=0.2)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(REQUEST)
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(), 0.5)  # longer than the time for a head: not closed
+        writer.close()
