@@ -19,6 +19,7 @@ from inference_server.errors import Refusal
 
 _SHORTEST_SECRET_BYTES = 32  # RFC 7518, 3.2: at least as long as the hash
 _LONGEST_TOKEN_CHARACTERS = 8192
+_LONGEST_SUBJECT_CHARACTERS = 255  # OpenID Connect Core 1.0, section 2
 _REFETCH_S = 30.0
 
 
@@ -170,7 +171,10 @@ class Verifier:
             raise _unauthorized("the token is not valid here") from error
         except (OSError, ValueError, KeyError) as error:
             raise Refusal(503, "unauthorized", "the keys cannot be had at present", code="keys_unavailable") from error
-        return str(claims["sub"])
+        subject = str(claims["sub"])
+        if not (0 < len(subject) <= _LONGEST_SUBJECT_CHARACTERS and subject.isprintable()):
+            raise _unauthorized("the token's subject cannot be used")  # it goes into logs and usage records
+        return subject
 
 
 def _unauthorized(message: str) -> Refusal:

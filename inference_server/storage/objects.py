@@ -106,7 +106,7 @@ class S3Store:
                 return None
             raise OSError(f"S3: {error.code}") from error
         try:
-            return _bounded(answer.read(max_bytes + 1), max_bytes)
+            return _bounded(self._call(answer.read, max_bytes + 1), max_bytes)
         finally:
             answer.close()
             answer.release_conn()
