@@ -5,7 +5,7 @@
 Prints, for queues of equal and of mixed lengths, how many times faster the queue is worked off: median and range of the
 rounds, in wall and CPU time. In a round, each batch and its clips one by one run right after each other, in alternating
 order, so that a disturbance meets both. A clip that runs alone is the same call either way: it is timed once and counts
-for both. `worst` is the batch that gains least: the median of its rounds, in CPU time.
+for both. `worst` is the shared batch that gains least: the median of its rounds, in CPU time.
 """
 
 from __future__ import annotations
@@ -108,15 +108,16 @@ def report(name: str, engine: SenseVoice, lengths_s: list[float], rounds: int) -
     totals = [(sum_of(alone for alone, _ in one), sum_of(together for _, together in one)) for one in measured]
     wall = spread([alone.wall_s / together.wall_s for alone, together in totals])
     cpu = spread([alone.cpu_s / together.cpu_s for alone, together in totals])
-    worst = min(
-        statistics.median(alone.cpu_s / together.cpu_s for alone, together in each)
-        for each in zip(*measured, strict=True)
-    )
     shared = [batch for batch in batches if len(batch) > 1]
+    gains = [
+        statistics.median(alone.cpu_s / together.cpu_s for alone, together in rounds_of_one)
+        for batch, rounds_of_one in zip(batches, zip(*measured, strict=True), strict=True)
+        if len(batch) > 1
+    ]
     padded_s = sum(len(batch) * max(clip.cost for clip in batch) for batch in batches) - sum(lengths_s)
     print(
-        f"{name:<10} wall x {wall}, CPU x {cpu}, worst {worst:.2f}; {sum(map(len, shared))} of {len(lengths_s)} clips "
-        f"share {len(shared)} batches, {padded_s:.1f} of {sum(lengths_s):.0f} s are padding",
+        f"{name:<10} wall x {wall}, CPU x {cpu}, worst {min(gains):.2f}; {sum(map(len, shared))} of {len(lengths_s)} "
+        f"clips share {len(shared)} batches, {padded_s:.1f} of {sum(lengths_s):.0f} s are padding",
         flush=True,
     )
 
