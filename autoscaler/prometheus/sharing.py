@@ -18,8 +18,12 @@ from autoscaler.model import InvalidInput, Unreachable
 from autoscaler.prometheus.client import Answer, Prometheus, Series, TooLarge
 from autoscaler.prometheus.metrics import PODS, Exporter, Subject, deployments_of_pod, shortened
 
-REUSE_S = 5.0
-"""So old an answer may be when the last one takes a portion of it: a machine that is too slow shall not ask more."""
+REUSE_S = 10.0
+"""So old an answer may be when the last one takes a portion of it: a machine that is too slow shall not ask more.
+
+Where it can keep up, portions are taken within a second or two. Where not, one that is too old is asked for anew,
+with those of hundreds of others, which makes the next ones late (docs/scale.md).
+"""
 NEAR_S, FAR_S = 90.0, 240.0
 """Targets that are up to date ask for no more than the first; those that lag behind ask together up to the second."""
 MOST_PODS = 2_000
