@@ -68,8 +68,8 @@ def deadline_passed(deadline_s: float) -> Refusal:
 
 
 def body_too_slow(deadline_s: float) -> Refusal:
-    """The client took too long to send its request."""
-    return Refusal(408, "deadline", f"the body did not arrive within {deadline_s:g} s", code="request_timeout")
+    """The client took too long to send its request; no other pod would have been quicker."""
+    return Refusal(408, "bad_request", f"the body did not arrive within {deadline_s:g} s", code="request_timeout")
 
 
 def abandoned() -> Refusal:

@@ -192,7 +192,7 @@ async def test_a_body_that_does_not_arrive_gives_its_place_back() -> None:
     await asyncio.wait_for(make_app(made)(scope(), arriving.get, send), 20)
     assert sent[0]["status"] == 408
     assert made.scheduler.load().in_flight == 0
-    assert counted(made, "speech_requests_rejected_total", reason="deadline") == 1
+    assert counted(made, "speech_requests_rejected_total", reason="bad_request") == 1
 
 
 async def test_a_client_that_does_not_take_its_answer_gives_its_place_back() -> None:
