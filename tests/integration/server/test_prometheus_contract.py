@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import get_args
 
 import httpx
 import pytest
 
-from autoscaler.prometheus.metrics import SPEECH, Kind, Subject
+from autoscaler.prometheus.metrics import NO_ROOM, REFUSED, SPEECH, Kind, Subject
+from inference_server.errors import Reason
 
 NAMESPACE, POD = "speech-contract", "sleeper-7d9c5b4f6-x2x4z"
 IN_TIME_S = 60
@@ -33,6 +35,10 @@ def wait_scraped(prometheus, condition) -> dict[str, list[dict]]:
             return found
         assert time.monotonic() < until_s, found
         time.sleep(0.1)
+
+
+def test_every_reason_for_a_rejection_is_somebodys_fault_or_comes_again() -> None:
+    assert sorted([*NO_ROOM, *REFUSED, "retried"]) == sorted(get_args(Reason))
 
 
 @pytest.mark.prometheus
