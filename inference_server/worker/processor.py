@@ -12,7 +12,9 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from itertools import chain, repeat
+from typing import Any, Literal, TypeVar
 
 from inference_server.errors import Reason, Refusal
 from inference_server.storage.objects import ObjectStore
@@ -28,6 +30,10 @@ Verdict = Literal["done", "duplicate", "refused", "invalid", "retry"]
 ENDPOINT = "queue"
 """What messages are counted under."""
 _MAX_ATTEMPTS = 5
+PATIENCE_S = 300.0
+"""So long a store that is away is waited for, with what was computed in hand."""
+_BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ class Processor:
         count_attempts: note each attempt in the store, for brokers that do not count deliveries; a task that was begun
             five times and never finished is then `invalid` (it may be what kills the worker).
         clock: seconds since the epoch, as the broker tells them.
+        patience_s: how long a store that is away is waited for. No message is to blame for it: giving each back would
+            make them dead letters within seconds, and all would be computed again.
     """
 
     def __init__(
@@ -60,12 +68,14 @@ class Processor:
         *,
         count_attempts: bool = False,
         clock: Callable[[], float] = time.time,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._job = job
         self._store = store
         self._ledger = ledger
         self._count_attempts = count_attempts
         self._clock = clock
+        self._patience_s = patience_s
 
     async def process(self, body: bytes, published_s: float | None = None) -> Outcome:
         """Compute one task, unless its result is there already. Never raises for a task that fails.
@@ -106,26 +116,43 @@ class Processor:
             return _again(task, str(error))
 
     async def _process(self, task: Task) -> Outcome:
-        if await asyncio.to_thread(self._store.exists, result_key(task.id)):
+        if await self._patiently(partial(self._store.exists, result_key(task.id))):
             return Outcome("duplicate")
-        if self._count_attempts and await asyncio.to_thread(self._attempt, task.id) > _MAX_ATTEMPTS:
+        if self._count_attempts and await self._patiently(partial(self._attempt, task.id)) > _MAX_ATTEMPTS:
             why = f"{task.id}: begun {_MAX_ATTEMPTS} times and never finished"
             return Outcome("invalid", why, "bad_request")
         done = await self._job.run(task)
         fields = dict(done.fields)
         if done.sound is not None:
             key = sound_key(task.id, done.extension)
-            await asyncio.to_thread(self._store.put, key, done.sound, done.media_type)
+            await self._patiently(partial(self._store.put, key, done.sound, done.media_type))
             fields["audio"] = f"store:{key}"
         return await self._store_result(task, {"status": "done", **fields}, Outcome("done"))
 
     async def _store_result(self, task: Task, fields: dict[str, Any], outcome: Outcome) -> Outcome:
         data = json.dumps({"id": task.id, "kind": task.kind, **fields}, ensure_ascii=False).encode()
         try:
-            await asyncio.to_thread(self._store.put, result_key(task.id), data, "application/json")
+            await self._patiently(partial(self._store.put, result_key(task.id), data, "application/json"))
         except OSError as error:
             return _again(task, f"the store failed: {error}")
         return outcome
+
+    async def _patiently(self, call: Callable[[], Found]) -> Found:
+        """Ask the store until it answers.
+
+        Raises:
+            OSError: it was away for longer than the patience.
+        """
+        until_s, waits_s = time.monotonic() + self._patience_s, chain(_BACK_OFF_S, repeat(_BACK_OFF_S[-1]))
+        while True:
+            try:
+                return await asyncio.to_thread(call)
+            except OSError as error:
+                wait_s = next(waits_s)
+                if time.monotonic() + wait_s > until_s:
+                    raise
+                logger.warning("the store is away, waited for: %s", error)
+                await asyncio.sleep(wait_s)
 
     def _attempt(self, task_id: str) -> int:
         key = f"attempts/{task_id}"

@@ -50,7 +50,7 @@ class Books:
 
 
 def processor(store, compute: Counted, books: Books | None = None, **options) -> Processor:
-    return Processor(Job(Sleep, compute), store, books or Books(), **options)
+    return Processor(Job(Sleep, compute), store, books or Books(), **{"patience_s": 0.0} | options)
 
 
 def stored(store, key: str = "results/t-1.json") -> dict | None:
@@ -163,3 +163,28 @@ async def test_one_that_comes_again_after_its_result_was_stored_did_not_wait_for
     await processor(store, Counted()).process(TASK)
     await processor(store, Counted(), books, clock=lambda: 100.0).process(TASK, 50.0)
     assert books.entries[-1] == ("completed", 200, 0.0)
+
+
+class Away(FolderStore):
+    """A store that fails its first calls."""
+
+    def __init__(self, folder, failures: int) -> None:
+        super().__init__(folder)
+        self.failures = failures
+
+    def put(self, key: str, data: bytes, media_type: str) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("connection refused")
+        super().put(key, data, media_type)
+
+
+async def test_a_store_that_is_away_is_waited_for_with_the_result_in_hand(tmp_path) -> None:
+    store, compute, books = Away(tmp_path, failures=2), Counted(), Books()
+    assert (await processor(store, compute, books, patience_s=30.0).process(TASK)).verdict == "done"
+    assert (compute.calls, [entry[0] for entry in books.entries]) == (1, ["received", "completed"])
+    assert stored(store)["status"] == "done"
+
+
+async def test_patience_with_a_store_has_an_end(tmp_path) -> None:
+    assert (await processor(Away(tmp_path, failures=100), Counted(), patience_s=0.5).process(TASK)).verdict == "retry"
