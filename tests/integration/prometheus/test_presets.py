@@ -67,4 +67,4 @@ def test_rate_and_service_time_of_another_server(preset, prometheus, pods):
 def test_every_preset_counts_arrivals_and_can_measure_the_service(prometheus):
     for exporter in PRESETS.values():
         assert {"received", "completed", "service_s"} <= {metric.signal for metric in exporter.metrics}
-        assert len({metric.name for metric in exporter.metrics}) == len(exporter.metrics)
+        assert len({(metric.name, metric.only) for metric in exporter.metrics}) == len(exporter.metrics)
