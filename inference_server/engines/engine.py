@@ -18,14 +18,13 @@ class BatchLimits:
     Attributes:
         max_pieces: the most pieces in one batch.
         max_padded_cost: the most that pieces x longest piece may come to.
-        max_padding_cost: the most that a batch may be padded for each call that it saves: well below what a call costs
-            beside its pieces, so that no batch takes longer than its pieces one by one.
+        call_cost: what a call costs beside its pieces, or less, to be safe: so much padding is a saved call worth.
         max_shared_cost: a longer piece runs alone: the call is then little of what it costs.
     """
 
     max_pieces: int = 1
     max_padded_cost: float = inf
-    max_padding_cost: float = 0.0
+    call_cost: float = 0.0
     max_shared_cost: float = inf
 
 
@@ -52,6 +51,15 @@ class Rehearsal:
 
     cost: float
     service_s: float
+
+
+def call_cost(short: Rehearsal, long: Rehearsal) -> float:
+    """What a call costs beside its piece, in the unit of cost: where the line through both calls meets no time.
+
+    Infinite where the longer one took no longer, as on a GPU that waits for its next kernel anyway; never below 0.
+    """
+    slope = (long.service_s - short.service_s) / (long.cost - short.cost)
+    return max(0.0, short.service_s / slope - short.cost) if slope > 0 else inf
 
 
 PieceT_contra = TypeVar("PieceT_contra", bound=Piece, contravariant=True)

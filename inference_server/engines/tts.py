@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from inference_server.engines.emotivoice.synthesis import Piece, Synthesizer
 
 # The engine pads only what pays, whatever it is given; here a short sentence is kept from waiting for a long one.
-_CPU_BATCHES = BatchLimits(max_pieces=4, max_padded_cost=400.0, max_padding_cost=16.0, max_shared_cost=256.0)
-_GPU_BATCHES = BatchLimits(max_pieces=32, max_padded_cost=8000.0, max_padding_cost=64.0, max_shared_cost=512.0)
+_CPU_BATCHES = BatchLimits(max_pieces=4, max_padded_cost=400.0, call_cost=16.0, max_shared_cost=256.0)
+_GPU_BATCHES = BatchLimits(max_pieces=32, max_padded_cost=8000.0, call_cost=64.0, max_shared_cost=512.0)
 
 
 _PHASES = {"warm_up": "warmup"}

@@ -14,7 +14,7 @@ from inference_server.errors import Refusal
 from inference_server.serving.scheduler import PASSING, AdmissionLimits, Scheduler
 
 IN_TIME_S = 30
-TOGETHER = BatchLimits(max_pieces=8)
+TOGETHER = BatchLimits(max_pieces=8, call_cost=1.0)
 
 
 @dataclass(frozen=True, slots=True)
