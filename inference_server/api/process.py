@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from inference_server.allocator import keep_freed_memory
 from inference_server.api.app import make_probes
 from inference_server.api.connections import ConnectionLimits, bounded_protocol
 from inference_server.serving.service import AnyService
@@ -61,6 +62,7 @@ def serve(
     app: FastAPI, service: AnyService, listener: socket.socket, connections: ConnectionLimits, drain: DrainLimits
 ) -> int:
     """Load, serve until SIGTERM or SIGINT, drain. Returns the exit code: 0, or 1 when the model could not be loaded."""
+    keep_freed_memory()
     return asyncio.run(_serve(app, service, listener, connections, drain))
 
 
@@ -109,6 +111,7 @@ def work(service: AnyService, listener: socket.socket, consume: Callable[[asynci
     Returns:
         the exit code: 0, or 1 when the model could not be loaded or the broker not be reached.
     """
+    keep_freed_memory()
     return asyncio.run(_work(service, listener, consume))
 
 
