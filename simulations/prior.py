@@ -100,9 +100,7 @@ def _recorded(folder: Path, entry: catalogue.Entry, seed: int) -> Iterator[Servi
 
 def _series(counts: Floats, known: npt.NDArray[np.bool_] | None = None) -> LoadSeries:
     series = LoadSeries(INTERVAL_S, 0.0)
-    series.append(counts)
-    if known is not None:
-        series.known[:] = known
+    series.append(counts, known=True if known is None else known)
     return series
 
 

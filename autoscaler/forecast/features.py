@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
-from scipy.signal import lfilter
 
 from autoscaler.forecast.bins import log_ratio
 from autoscaler.forecast.series import LoadSeries
@@ -155,8 +155,9 @@ def averages(load: Floats, interval_s: float, memory_s: float) -> Floats:
 
     0 before the first interval.
     """
-    keep = np.exp(-interval_s / memory_s)
-    smooth = lfilter([1 - keep], [1, -keep], load)
+    keep = float(np.exp(-interval_s / memory_s))
+    # scipy.signal's filter gives the same numbers; it takes fifty megabytes that nothing else here needs at a tick.
+    smooth = np.array(list(accumulate(((1 - keep) * load).tolist(), lambda past, new: keep * past + new)))
     weight = 1 - keep ** np.arange(1, len(load) + 1)
     return np.concatenate([[0.0], smooth / weight])
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from autoscaler.forecast.bins import BINS, bin_of
-from autoscaler.forecast.trees import Settings, Trees, grow
+from autoscaler.forecast.trees import Nodes, Settings, Trees, grow
 
 Floats = npt.NDArray[np.floating]
 
@@ -24,14 +25,16 @@ class Forest:
     """A finished model.
 
     Attributes:
+        digest: name of this very model, for the decision log.
         trees: lead to a leaf of each.
-        first: where a leaf's rows begin in `rows`, and where the next leaf's begin; shape (nodes + 1,).
+        first: where a leaf's rows begin in `rows`, and where the next leaf's begin; shape (leaves + 1,).
         rows: training rows, leaf by leaf; shape (trees * training rows,).
         bins: outcome bins (order, hold) of each training row; shape (training rows, 2).
         weights: of each training row; shape (training rows,).
         columns: number of features that a row must have.
     """
 
+    digest: str
     trees: Trees
     first: npt.NDArray[np.int32]
     rows: npt.NDArray[np.uint16]
@@ -41,26 +44,20 @@ class Forest:
 
     def histograms(self, rows: Floats) -> tuple[Floats, Floats]:
         """Distributions of the order and the hold outcome for rows of features; each of shape (rows, BINS), sums 1."""
-        nodes = self.trees.leaves(rows)
-        of_row = np.repeat(np.arange(len(rows)), nodes.shape[1])
-        starts, ends = self.first[nodes.ravel()], self.first[nodes.ravel() + 1]
+        leaves = self.trees.leaves(rows)
+        of_row = np.repeat(np.arange(len(rows)), leaves.shape[1])
+        starts, ends = self.first[leaves.ravel()], self.first[leaves.ravel() + 1]
         sizes = ends - starts
         # Places of all leaves' rows in one array: consecutive numbers, shifted to each leaf's start.
         before = np.cumsum(sizes) - sizes
         kept = self.rows[np.arange(before[-1] + sizes[-1]) + np.repeat(starts - before, sizes)]
         weights = self.weights[kept].astype(float)
         in_leaf = np.add.reduceat(weights, before)
-        weights /= np.repeat(in_leaf * nodes.shape[1], sizes)
+        weights /= np.repeat(in_leaf * leaves.shape[1], sizes)
         bins = self.bins[kept] + BINS * np.repeat(of_row, sizes)[:, None]
         shape = (len(rows), BINS)
         order, hold = (np.bincount(bins[:, i], weights, len(rows) * BINS).astype(float).reshape(shape) for i in (0, 1))
         return order, hold
-
-    @property
-    def digest(self) -> str:
-        """Name of this very model, for the decision log."""
-        parts = (self.trees.feature, self.trees.threshold, self.rows, self.bins, self.weights)
-        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
 
 
 def fit(features: Floats, outcomes: Floats, weights: Floats, seed: int, settings: Settings | None = None) -> Forest:
@@ -73,18 +70,24 @@ def fit(features: Floats, outcomes: Floats, weights: Floats, seed: int, settings
         seed: of the trees' randomness.
         settings: size and shape of the trees.
     """
-    trees, leaves = grow(features, outcomes, np.sqrt(weights), seed, settings or Settings())
-    by_leaf = [np.argsort(leaves[:, i], kind="stable") for i in range(len(trees.roots))]
+    nodes, leaves = grow(features, outcomes, np.sqrt(weights), seed, settings or Settings())
+    rows = np.concatenate([np.argsort(leaves[:, i], kind="stable") for i in range(len(nodes.roots))]).astype(np.uint16)
+    inside = np.bincount(leaves.ravel(), minlength=len(nodes.feature))[nodes.is_leaf]
+    bins, kept = bin_of(outcomes).astype(np.uint8), weights.astype(np.float32)
     return Forest(
-        trees=trees,
-        first=np.concatenate([[0], np.cumsum(np.bincount(leaves.ravel(), minlength=len(trees.feature)))]).astype(
-            np.int32
-        ),
-        rows=np.concatenate(by_leaf).astype(np.uint16),
-        bins=bin_of(outcomes).astype(np.uint8),
-        weights=weights.astype(np.float32),
+        digest=_digest(nodes, rows, bins, kept),
+        trees=Trees.of(nodes),
+        first=np.concatenate([[0], np.cumsum(inside)]).astype(np.int32),
+        rows=rows,
+        bins=bins,
+        weights=kept,
         columns=features.shape[1],
     )
+
+
+def _digest(nodes: Nodes, *parts: npt.NDArray[Any]) -> str:
+    whole: tuple[npt.NDArray[Any], ...] = (nodes.feature, nodes.threshold, *parts)
+    return hashlib.sha256(b"".join(part.tobytes() for part in whole)).hexdigest()[:16]
 
 
 def draw(load: Floats, wanted: int, random: np.random.Generator) -> tuple[npt.NDArray[np.intp], Floats]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import correlate, find_peaks
 
 from autoscaler.forecast.features import PERIODS_S
 from autoscaler.forecast.series import LoadSeries
@@ -33,6 +32,9 @@ def unlisted_period_s(series: LoadSeries) -> float | None:
     most = min(minutes // LEAST_TIMES, round(LONGEST_S / MINUTE_S))
     if most < 3 or series.interval_s > MINUTE_S:
         return None
+    # Half of scipy's memory; only who learns needs it.
+    from scipy.signal import find_peaks
+
     counts = np.diff(series.sums[len(series) - minutes * per_minute :: per_minute])
     found = _correlations(counts, most + 1)
     peaks, _ = find_peaks(found, height=LEAST_CORRELATION, prominence=LEAST_PROMINENCE)
@@ -47,6 +49,8 @@ def unlisted_period_s(series: LoadSeries) -> float | None:
 
 def _correlations(counts: Floats, lags: int) -> Floats:
     """Autocorrelation at lags 0, 1, ...; shape (lags,). All 0 where nothing varies."""
+    from scipy.signal import correlate
+
     centred = counts - counts.mean()
     size = len(centred)
     sums = correlate(centred, centred, mode="full", method="fft")[size - 1 : size - 1 + lags]

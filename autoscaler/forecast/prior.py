@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.forecast.bins import BINS, bin_of
-from autoscaler.forecast.trees import Settings, Trees, grow
+from autoscaler.forecast.trees import Nodes, Settings, Trees, grow
 
 Floats = npt.NDArray[np.floating]
 Bytes = npt.NDArray[np.uint8]
@@ -32,16 +32,21 @@ class Prior:
     Attributes:
         lead_s: the typical lead time that its windows follow from.
         interval_s: length of the intervals that it was taught with.
-        trees: over `scale_free` features.
-        leaf: number of the leaf that each node is; of no meaning for other nodes; shape (nodes,).
+        grown: trees over `scale_free` features, as a file holds them.
+        trees: the same, to be walked.
         masses: order and hold outcomes of each leaf, in steps; shape (leaves, 2, BINS).
     """
 
     lead_s: float
     interval_s: float
+    grown: Nodes
     trees: Trees
-    leaf: npt.NDArray[np.int32]
     masses: Bytes
+
+    @classmethod
+    def of(cls, lead_s: float, interval_s: float, grown: Nodes, masses: Bytes) -> Prior:
+        """With trees as they grew."""
+        return cls(lead_s, interval_s, grown, Trees.of(grown), masses)
 
     def serves(self, lead_s: float, interval_s: float) -> bool:
         """Whether its windows are near enough to those of a service."""
@@ -53,7 +58,7 @@ class Prior:
 
     def histograms(self, row: Floats) -> tuple[Floats, Floats]:
         """Distributions of the order and the hold outcome for one row of features; each of shape (BINS,), sum 1."""
-        masses = _MASSES[self.masses[self.leaf[self.trees.leaves(row[None])[0]]]]
+        masses = _MASSES[self.masses[self.trees.leaves(row[None])[0]]]
         masses /= masses.sum(axis=2, keepdims=True)
         order, hold = masses.mean(axis=0)
         return order, hold
@@ -85,17 +90,12 @@ def fit(lesson: Lesson, *, lead_s: float, interval_s: float, seed: int, settings
         settings: size and shape of the trees.
     """
     weights, bins = lesson.weights, bin_of(lesson.outcomes)
-    trees, nodes = grow(lesson.features, lesson.outcomes, np.sqrt(weights), seed, settings)
-    leaf, count = numbered_leaves(trees.children)
-    places = (leaf[nodes].T[:, :, None] * 2 + np.arange(2)) * BINS + bins  # (trees, rows, windows)
+    grown, nodes = grow(lesson.features, lesson.outcomes, np.sqrt(weights), seed, settings)
+    number = np.cumsum(grown.is_leaf) - 1
+    count = int(grown.is_leaf.sum())
+    places = (number[nodes].T[:, :, None] * 2 + np.arange(2)) * BINS + bins  # (trees, rows, windows)
     shares = np.broadcast_to(weights[:, None], places.shape)
     sums = np.bincount(places.ravel(), shares.ravel(), count * 2 * BINS).reshape(count, 2, BINS).astype(float)
     masses = sums / sums.max(axis=2, keepdims=True)
     steps = np.where(masses > 0, 255 + np.round(np.log(np.maximum(masses, 1e-12)) / STEP), 0)
-    return Prior(lead_s, interval_s, trees, leaf, np.clip(steps, 0, 255).astype(np.uint8))
-
-
-def numbered_leaves(children: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], int]:
-    """Leaves numbered in the order of their nodes, and how many there are."""
-    is_leaf = children[::2] == np.arange(len(children) // 2)
-    return (np.cumsum(is_leaf) - 1).astype(np.int32), int(is_leaf.sum())
+    return Prior.of(lead_s, interval_s, grown, np.clip(steps, 0, 255).astype(np.uint8))

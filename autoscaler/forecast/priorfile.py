@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.forecast.bins import BINS
-from autoscaler.forecast.prior import Prior, numbered_leaves
+from autoscaler.forecast.prior import Prior
 from autoscaler.forecast.scalefree import COLUMNS
-from autoscaler.forecast.trees import Trees
+from autoscaler.forecast.trees import Nodes
 from autoscaler.model import InvalidInput
 
 MAX_BYTES = 2 << 20
@@ -50,12 +50,12 @@ def encode(models: tuple[Prior, ...]) -> bytes:
     heads = [{"lead_s": model.lead_s, "interval_s": model.interval_s} for model in models]
     arrays: dict[str, npt.NDArray[Any]] = {"models": np.frombuffer(json.dumps(heads).encode(), dtype=np.uint8)}
     for number, model in enumerate(models):
-        trees = model.trees
+        grown = model.grown
         parts: tuple[npt.NDArray[Any], ...] = (
-            trees.roots,
-            trees.feature,
-            trees.threshold,
-            trees.children,
+            grown.roots,
+            grown.feature,
+            grown.threshold,
+            grown.children,
             model.masses,
         )
         arrays |= {f"{number}.{name}": part for name, part in zip(_KINDS, parts, strict=True)}
@@ -122,28 +122,36 @@ def _model(head: Mapping[str, float], arrays: Mapping[str, npt.NDArray[Any]], nu
             raise ValueError(f"{name} of model {number} is {parts[name].dtype}, allowed is {np.dtype(kind)}")
     roots, feature, threshold, children, masses = (parts[name] for name in _KINDS)
     nodes = len(feature)
-    leaf, leaves = numbered_leaves(children)
     sound = (
         roots.shape == (len(roots),)
         and feature.shape == threshold.shape == (nodes,)
         and children.shape == (2 * nodes,)
-        and masses.shape == (leaves, 2, BINS)
         and _within(roots, nodes)
         and _within(children, nodes)
         and _within(feature, COLUMNS)
+        and _apart(roots, children)
+        and masses.shape == (int((children[::2] == np.arange(nodes)).sum()), 2, BINS)
         and bool(masses.any(axis=2).all())
         and head["lead_s"] > 0
         and head["interval_s"] > 0
     )
     if not sound:
         raise ValueError(f"the parts of model {number} do not fit together")
-    trees = Trees(roots, _depth(roots, children), feature, threshold, children)
-    return Prior(float(head["lead_s"]), float(head["interval_s"]), trees, leaf, masses)
+    grown = Nodes(roots, _depth(roots, children), feature, threshold, children)
+    return Prior.of(float(head["lead_s"]), float(head["interval_s"]), grown, masses)
 
 
 def _within(indices: npt.NDArray[np.integer], count: int) -> bool:
     """Whether there are indices, all of them of an array of this length."""
     return len(indices) > 0 and bool((indices >= 0).all()) and bool((indices < count).all())
+
+
+def _apart(roots: npt.NDArray[np.int32], children: npt.NDArray[np.int32]) -> bool:
+    """Whether each tree begins with its root, the first at 0, and no node has a child in another tree."""
+    if roots[0] != 0 or (np.diff(roots) <= 0).any():
+        return False
+    tree = np.searchsorted(roots, np.arange(len(children) // 2), side="right")
+    return bool((tree[children] == np.repeat(tree, 2)).all())
 
 
 def _depth(roots: npt.NDArray[np.int32], children: npt.NDArray[np.int32]) -> int:

@@ -10,73 +10,89 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from autoscaler.forecast.sealed import BLOCK, NOTHING, Sealed
 from autoscaler.model import History
 
 Floats = npt.NDArray[np.floating]
 
 KEPT_S = 28 * 86400
-"""Four weeks, in 4.4 MB: of two, a weekly rhythm shows once beside the present one, and cost 11 % more on a
-record of a growing service (docs/predictive.md)."""
+"""Four weeks: of two, a weekly rhythm shows once beside the present one, and cost 11 % more on a record of a growing
+service (docs/predictive.md)."""
 SHORT = 3
 """Intervals of the short mean, whose extremes are what pods must meet: 15 s at 5 s."""
+OPEN_S = 86400.0
+"""What every tick looks at as a whole is kept at hand; what is older is sealed."""
+SEALED_AT_ONCE = 16 * BLOCK
 
 
 class LoadSeries:
     """Requests in each finished interval, as their running sum, and whether they were measured.
 
-    It grows in place (a policy's memory owns exactly one) and forgets what is older than `KEPT_S`.
+    It grows in place (a policy's memory owns exactly one) and forgets what is older than `KEPT_S`. Four weeks at 5 s
+    take 1.2 MB.
 
     Attributes:
         interval_s: length of an interval.
         start_s: clock time at which the first kept interval began.
     """
 
-    __slots__ = ("_capacity", "_known", "_sums", "_used", "interval_s", "start_s")
+    __slots__ = ("_capacity", "_known", "_sealed", "_sums", "_used", "interval_s", "start_s")
 
     def __init__(self, interval_s: float, start_s: float, kept_s: float = KEPT_S) -> None:
         self.interval_s = interval_s
         self.start_s = start_s
         self._capacity = math.ceil(kept_s / interval_s)
+        self._sealed = NOTHING
         self._allocate(min(1024, self._capacity))
         self._used = 0
 
     def _allocate(self, room: int) -> None:
+        """Space for intervals that are not sealed: `_used` of it is in use."""
         self._known = np.zeros(room, dtype=np.bool_)
-        self._sums: Floats = np.zeros(room + 1)
+        self._sums: npt.NDArray[np.float64] = np.zeros(room + 1)
 
     def __len__(self) -> int:
-        return self._used
+        return len(self._sealed) + self._used
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
-        """Whether an interval was measured, or filled by a guess; shape (intervals,)."""
-        return self._known[: self._used]
+        """Whether each interval was measured, or filled by a guess, as a copy; shape (intervals,)."""
+        return np.concatenate([self._sealed.known, self._known[: self._used]])
 
     def short(self, first: int = 0, end: int | None = None) -> npt.NDArray[np.float32]:
         """Mean requests an interval over the last three up to each one in [first, end); spans are clipped.
 
         Worked out anew: kept, they would be a third of a series.
         """
-        first, end = max(first, 0), self._used if end is None else min(end, self._used)
+        first, end = max(first, 0), len(self) if end is None else min(end, len(self))
         if end <= first:
             return np.zeros(0, dtype=np.float32)
         means = np.empty(end - first, dtype=np.float32)
         whole = min(max(first, SHORT - 1), end)  # from here on there are three
-        sums = self._sums
-        means[whole - first :] = (sums[whole + 1 : end + 1] - sums[whole + 1 - SHORT : end + 1 - SHORT]) / SHORT
+        begin = max(first + 1 - SHORT, 0)
+        sums = self._between(begin, end + 1)
+        means[whole - first :] = (sums[whole + 1 - begin :] - sums[whole + 1 - SHORT - begin : -SHORT]) / SHORT
         for at in range(first, whole):
             means[at - first] = sums[at + 1] / (at + 1)
         return means
 
+    def _between(self, first: int, end: int) -> Floats:
+        """Sums before the intervals in [first, end); the last may be the sum of all. Not to be changed."""
+        sealed = len(self._sealed)
+        here = self._sums[max(first - sealed, 0) : max(end - sealed, 0)]
+        if first >= sealed:
+            return here
+        return np.concatenate([self._sealed.sums(first, min(end, sealed)), here])
+
     @property
     def now(self) -> float:
         """The last of these means; 0 before the first interval."""
-        return float(self.short(self._used - 1)[-1]) if self._used else 0.0
+        return float(self.short(len(self) - 1)[-1]) if len(self) else 0.0
 
     @property
     def sums(self) -> Floats:
         """Requests before each interval, and in all; shape (intervals + 1,)."""
-        return self._sums[: self._used + 1]
+        return self._between(0, len(self) + 1)
 
     @property
     def counts(self) -> Floats:
@@ -91,7 +107,7 @@ class LoadSeries:
     @property
     def end_s(self) -> float:
         """Clock time at which the last finished interval ended."""
-        return self.start_s + self._used * self.interval_s
+        return self.start_s + len(self) * self.interval_s
 
     def append(self, counts: npt.ArrayLike, *, known: bool | npt.NDArray[np.bool_] = True) -> None:
         """Add finished intervals, oldest first; `known` for all of them, or for each."""
@@ -101,6 +117,7 @@ class LoadSeries:
         self._known[first:end] = known if isinstance(known, bool) else known[-len(new) :]
         self._sums[first + 1 : end + 1] = self._sums[first] + np.cumsum(new)
         self._used = end
+        self._seal()
 
     def add(self, count: float, *, known: bool = True) -> None:
         """Add one finished interval: `append` of a single one, at a tenth of its time."""
@@ -110,32 +127,60 @@ class LoadSeries:
         self._sums[end] = self._sums[end - 1] + count
 
     def _make_room(self, more: int) -> None:
-        """A quarter more space up to the limit; at the limit drop the oldest tenth, so that it is seldom done."""
-        if self._used + more <= len(self._known):
+        """Seal what is old, else take a quarter more space. At the limit the oldest tenth goes: it is seldom done."""
+        if self._used + more <= len(self._known) and len(self) + more <= self._capacity:
             return
-        full = self._used + more > self._capacity
-        keep = min(self._used, self._capacity - max(more, self._capacity // 10)) if full else self._used
-        dropped = self._used - keep
-        known, sums = self.known[dropped:].copy(), self.sums[dropped:].copy()
-        self._allocate(min(self._capacity, max(len(self._known) * 5 // 4, keep + more)))
-        self._known[:keep] = known
-        self._sums[: keep + 1] = sums - sums[0]
-        self.start_s += dropped * self.interval_s
-        self._used = keep
+        if len(self) + more > self._capacity:
+            self._drop(len(self) - min(len(self), self._capacity - max(more, self._capacity // 10)))
+        self._seal()
+        if self._used + more > len(self._known):
+            self._move(self._used, max(len(self._known) * 5 // 4, self._used + more))
+
+    def _drop(self, oldest: int) -> None:
+        """Forget so many intervals; the sums begin with 0 again."""
+        known, sums = self.known[oldest:], self.sums[oldest:]
+        self._sealed = NOTHING
+        self._known, self._sums, self._used = known, sums - sums[0], len(known)
+        self.start_s += oldest * self.interval_s
+
+    def _seal(self) -> None:
+        """Seal all but the last day, and leave room for what comes until this is worth doing again."""
+        at_hand = round(OPEN_S / self.interval_s)
+        old = (self._used - at_hand) // SEALED_AT_ONCE * SEALED_AT_ONCE
+        if old > 0:
+            self._sealed = self._sealed.then(Sealed.of(self._sums[:old], self._known[:old]))
+            self._move(self._used - old, at_hand + SEALED_AT_ONCE)
+
+    def _move(self, last: int, room: int) -> None:
+        """Take the last intervals that are not sealed to new space."""
+        known, sums = self._known[self._used - last : self._used], self._sums[self._used - last : self._used + 1]
+        self._allocate(room)
+        self._known[:last], self._sums[: last + 1] = known, sums
+        self._used = last
 
     def copy(self) -> LoadSeries:
-        """A series of its own, for a job beside the tick."""
+        """A series of its own, for a job beside the tick; both have what is sealed."""
         twin = LoadSeries(self.interval_s, self.start_s)
-        twin._capacity = self._capacity
-        twin._known, twin._sums = self.known.copy(), self.sums.copy()
+        twin._capacity, twin._sealed = self._capacity, self._sealed
+        twin._known, twin._sums = self._known[: self._used].copy(), self._sums[: self._used + 1].copy()
         twin._used = self._used
         return twin
 
     def mean(self, first: npt.NDArray[np.intp], end: npt.NDArray[np.intp]) -> Floats:
         """Mean requests an interval in [first, end) of each pair; spans are clipped, empty ones give 0."""
-        first, end = (np.minimum(np.maximum(edge, 0), self._used) for edge in (first, end))
-        sums = self._sums
-        return np.asarray((sums[end] - sums[first]) / np.maximum(end - first, 1))
+        first, end = (np.minimum(np.maximum(edge, 0), len(self)) for edge in (first, end))
+        return np.asarray((self._at(end) - self._at(first)) / np.maximum(end - first, 1))
+
+    def _at(self, places: npt.NDArray[np.intp]) -> Floats:
+        """Sums before single intervals; shape as `places`."""
+        sealed = len(self._sealed)
+        if places.size > sealed:  # of more than there are, all are sought at once
+            return self.sums[places]
+        found = self._sums[np.maximum(places - sealed, 0)]
+        old = places < sealed
+        if old.any():
+            found[old] = self._sealed.at(places[old])
+        return found
 
 
 def spread(

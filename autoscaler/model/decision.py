@@ -20,7 +20,10 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A policy's request to learn, to be run beside the loop on values that nobody else changes."""
+    """A policy's request to learn, to be run beside the loop on values that nobody else changes.
+
+    It may be worked out in another process: what it is made of can be pickled.
+    """
 
     job: Callable[[], Fitted | None]
     """Gives None where there is too little to learn from."""

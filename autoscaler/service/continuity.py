@@ -6,6 +6,8 @@ Nothing of it holds up a tick. Without either, or while either is missing, the p
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from operator import call
 from typing import Any, Protocol
 
 import structlog
@@ -15,6 +17,7 @@ from autoscaler.model import Fit, Fitted, History, InvalidInput, Unreachable
 from autoscaler.policies.policy import Lasting
 from autoscaler.ports import Trainer
 from autoscaler.prometheus.history import words
+from autoscaler.service.learner import Job, LearningFailed
 from autoscaler.service.recorder import Metrics
 
 KEEP_EVERY_S = 300.0
@@ -49,7 +52,9 @@ class Continuity:
         policy: its own.
         store: where its memory outlives this process.
         read_history: the past up to a time; None where Prometheus has none. Raises Unreachable and InvalidInput.
+        trainer: reads the past and learns from it beside the ticks; they take what it has finished.
         metrics: where the length of the past and refused memories are shown.
+        learn: works out a job and gives what it gives. Raises LearningFailed.
         left: what another runner of this process left, newer than anything in the store.
         witness: is told of the past that was learned from.
 
@@ -63,8 +68,10 @@ class Continuity:
         policy: Lasting,
         store: Store,
         read_history: Callable[[float], History | None],
-        metrics: Metrics,
         *,
+        trainer: Trainer,
+        metrics: Metrics,
+        learn: Callable[[Job], Fitted | None] = call,
         left: bytes | None = None,
         witness: Witness | None = None,
     ) -> None:
@@ -72,7 +79,9 @@ class Continuity:
         self._policy = policy
         self._store = store
         self._read_history = read_history
+        self._trainer = trainer
         self._metrics = metrics
+        self._work_out = learn
         self._left = left
         self._witness = witness
         self.recalled: bytes | None = None
@@ -80,19 +89,19 @@ class Continuity:
         self._attempts = 0
         self._again_s: float | None = None
 
-    def begin(self, at_s: float, trainer: Trainer) -> Any | None:  # noqa: ANN401 — the policy's memory
+    def begin(self, at_s: float) -> Any | None:  # noqa: ANN401 — the policy's memory
         """A memory to go on with, None where there is none; the past is asked for."""
         self._kept_at_s, self._attempts = at_s, 0
         memory = self._recall(at_s)
-        self._ask(at_s, trainer)
+        self._ask(at_s)
         return memory
 
-    def tend(self, memory: Any, at_s: float, trainer: Trainer) -> None:  # noqa: ANN401
-        """After a tick: keep what is due to be kept, ask for the past again if it could not be read."""
+    def tend(self, memory: Any, at_s: float) -> None:  # noqa: ANN401
+        """After a tick: keep what is due to be kept, ask for the past again if nothing came of it."""
         if at_s - self._kept_at_s >= KEEP_EVERY_S:
             self.keep(memory, at_s)
         if self._again_s is not None and at_s >= self._again_s:
-            self._ask(at_s, trainer)
+            self._ask(at_s)
 
     def keep(self, memory: Any, at_s: float) -> bytes | None:  # noqa: ANN401
         """Keep the memory as it is now; gives what is kept.
@@ -124,27 +133,30 @@ class Continuity:
         _log.info("goes on with what was kept", target=self._name, kept_bytes=len(self.recalled))
         return memory
 
-    def _ask(self, at_s: float, trainer: Trainer) -> None:
+    def _ask(self, at_s: float) -> None:
         self._again_s = None
-        trainer.submit(Fit(lambda: self._learn(at_s)))
+        self._trainer.submit(Fit(lambda: self._learn(at_s)))
 
     def _learn(self, at_s: float) -> Fitted | None:
         """Read the past and learn from it: in the trainer's thread."""
         try:
             history = self._read_history(at_s)
-        except (Unreachable, InvalidInput) as error:
+            fitted = self._warmed(history, at_s) if history is not None else None
+        except (Unreachable, InvalidInput, LearningFailed) as error:
             pause_s = PAUSES_S[min(self._attempts, len(PAUSES_S) - 1)]
             self._attempts += 1
             self._again_s = at_s + pause_s
-            _log.error("the past cannot be read", target=self._name, error=str(error), again_in_s=pause_s)
+            _log.error("nothing is learned of the past", target=self._name, error=str(error), again_in_s=pause_s)
             return None
         if history is None:
             self._metrics.history_s.labels(self._name).set(0)
             _log.warning("Prometheus has no past of this target", target=self._name)
             return None
-        fitted = self._policy.warmed(history, self.recalled, at_s)
         self._metrics.history_s.labels(self._name).set(len(history.counts) * history.bin_s)
         if fitted is not None and self._witness is not None:
             self._witness.note(Learned.of(self._name, fitted.digest, at_s, history))
         _log.info("the past is learned", target=self._name, model=fitted and fitted.digest, **words(history))
         return fitted
+
+    def _warmed(self, history: History, at_s: float) -> Fitted | None:
+        return self._work_out(partial(self._policy.warmed, history, self.recalled, at_s))

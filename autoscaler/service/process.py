@@ -29,12 +29,13 @@ from autoscaler.service.board import Board
 from autoscaler.service.clock import ClockWatch
 from autoscaler.service.continuity import Continuity
 from autoscaler.service.endpoint import Endpoint
+from autoscaler.service.learner import Learner
 from autoscaler.service.policies import InForce, PolicyFolder
 from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
 from autoscaler.service.sources import Sources, history_of
 from autoscaler.service.targets import Targets
-from autoscaler.service.trainer import BackgroundTrainer, OneThread
+from autoscaler.service.trainer import BackgroundTrainer, Elsewhere, OneThread
 from autoscaler.service.wiring import REQUEST_S, Job, SystemClock
 
 WORKERS = 10
@@ -102,7 +103,7 @@ class Controller:
         self._log = log
         self._manager = manager_of(namespace)
         self._namespaces: dict[str, WatchedNamespace] = {}
-        self._fits = OneThread("fit")
+        self._fits, self._learner = OneThread("fit"), Learner()
         self._sources = Sources()
         self._policies = policies
         self._ended = threading.Event()
@@ -145,6 +146,7 @@ class Controller:
         self._targets.close(lambda: max(0.0, kept_until_s - time.monotonic()))
         self._statuses.flush(max(0.0, kept_until_s - time.monotonic()))
         self._fits.shutdown()
+        self._learner.close()
         if self._elector:
             self._elector.stop(STOP_S - KEEP_S)
         for namespace in self._namespaces.values():
@@ -228,7 +230,8 @@ class Controller:
         return None if self._elector.leading() else "not the leader"
 
     def _runner(self, job: Job, left: bytes | None) -> Runner:
-        namespace = self._namespaces[job.namespace]
+        namespace, name = self._namespaces[job.namespace], job.target.name
+        trainer = BackgroundTrainer(self._fits, name)
         where = (self._api, job.namespace, job.deployment)
 
         def forbidden() -> str | None:
@@ -241,26 +244,35 @@ class Controller:
                 fleet=WatchedFleet(namespace, job.deployment),
                 actuator=ClusterActuator(*where, forbidden, REQUEST_S, manager=self._manager),
                 journal=self._recorder,
-                trainer=BackgroundTrainer(self._fits, job.target.name),
+                trainer=Elsewhere(trainer, self._learner.learn),
             )
 
         def paused() -> bool:
-            return self._statuses.paused(job.target.name)
+            return self._statuses.paused(name)
 
-        policy = job.target.policy
-        continuity = None
-        if isinstance(policy, Lasting):
-            past = partial(history_of, job, policy.reach_s)
-            continuity = Continuity(
-                job.target.name, policy, self._statuses, past, self._metrics, left=left, witness=self._log
-            )
         return Runner(
             job.target,
             ports,
             self._metrics,
             ready=self._statuses.heard,
             paused=paused,
-            continuity=continuity,
+            continuity=self._continuity(job, trainer, left),
+            witness=self._log,
+        )
+
+    def _continuity(self, job: Job, trainer: BackgroundTrainer, left: bytes | None) -> Continuity | None:
+        policy = job.target.policy
+        if not isinstance(policy, Lasting):
+            return None
+        return Continuity(
+            job.target.name,
+            policy,
+            self._statuses,
+            partial(history_of, job, policy.reach_s),
+            trainer=trainer,
+            metrics=self._metrics,
+            learn=self._learner.learn,
+            left=left,
             witness=self._log,
         )
 

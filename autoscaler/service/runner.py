@@ -98,12 +98,12 @@ class Runner:
         state = tick(self.target, ports, state, paused=self._paused())
         self._began = ports, state
         if self._continuity is not None:
-            self._continuity.tend(state.memory, ports.clock.now_s(), ports.trainer)
+            self._continuity.tend(state.memory, ports.clock.now_s())
 
     def _begin(self) -> tuple[Ports, State]:
         ports = self._make_ports()
         now_s = ports.clock.now_s()
-        memory = self._continuity.begin(now_s, ports.trainer) if self._continuity is not None else None
+        memory = self._continuity.begin(now_s) if self._continuity is not None else None
         if self._witness is not None:
             recalled = self._continuity.recalled if self._continuity is not None else None
             self._witness.note(Began(self.target.name, now_s, recalled.decode() if recalled else None))

@@ -6,11 +6,14 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
 from autoscaler.model import Fit, Fitted
+from autoscaler.ports import Trainer
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -89,3 +92,24 @@ class BackgroundTrainer:
         if self._running is None and self._next is not None:
             fit, self._next = self._next, None
             self._running = self._executor.submit(fit.job)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Trainer whose jobs wait with those of another one, but are worked out somewhere else.
+
+    Attributes:
+        trainer: whose turn it takes.
+        learn: works out a job and gives what it gives.
+    """
+
+    trainer: Trainer
+    learn: Callable[[Callable[[], Fitted | None]], Fitted | None]
+
+    def submit(self, fit: Fit) -> None:
+        """See `Trainer`."""
+        self.trainer.submit(Fit(partial(self.learn, fit.job)))
+
+    def finished(self) -> Fitted | None:
+        """See `Trainer`."""
+        return self.trainer.finished()

@@ -1,17 +1,21 @@
-"""Memory of predictive targets that have learned from their past: one process, no cluster, real fits.
+"""Memory of predictive targets that have learned from their past: the controller's classes, no cluster, real fits.
 
-Policies are loaded from files and run by the service's own classes; the past, the load and the pods are made up.
-`python -m rig.memory` prints what the process takes as targets come.
+Policies are loaded from files and run by the service's own classes, which learn in processes of their own; the past,
+the load and the pods are made up. `python -m rig.memory` prints what the process takes as targets come. Fits are what
+takes time, so only the first targets learn; each further one is given what one of them learned, as a copy of its own,
+as it would have come from the process that learned it.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import resource
+import pickle
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,10 +27,12 @@ from prometheus_client import CollectorRegistry
 from rig.scale import names, policy_text
 
 from autoscaler.loop import Immediate, Ports
-from autoscaler.model import Action, Fleet, History, Outcome, Phase, Pod, Scrape, Signals
+from autoscaler.model import Action, Fitted, Fleet, History, Outcome, Phase, Pod, Scrape, Signals
 from autoscaler.policies.policy import Lasting
 from autoscaler.service.board import Board
 from autoscaler.service.continuity import Continuity
+from autoscaler.service.learner import Job as Learning
+from autoscaler.service.learner import Learner
 from autoscaler.service.policies import PolicyFolder
 from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
@@ -96,18 +102,62 @@ class Shelf(dict[str, str]):
         self[target] = text
 
 
-def runner(job: Job, world: World, metrics: Metrics, recorder: Recorder, shelf: Shelf) -> Runner:
+class Fits:
+    """What targets learn: the first of them each for itself, the others by turns what these did.
+
+    Args:
+        folder: where it is kept, for this is no part of what is measured.
+        fits: so many targets learn.
+
+    Attributes:
+        most: largest size of this process and of one that learns together, bytes; what they share counts twice.
+    """
+
+    def __init__(self, folder: Path, fits: int) -> None:
+        self._learner, self._folder, self._fits, self._asked = Learner(nice=0), folder, fits, 0
+        self.most = 0
+
+    def learn(self, job: Learning) -> Fitted | None:
+        """What a job gives, or what another one gave."""
+        file = self._folder / f"{self._asked % self._fits}"
+        self._asked += 1
+        if self._asked > self._fits:
+            found: Fitted | None = pickle.loads(file.read_bytes())
+            return found
+        over = threading.Event()
+        watching = threading.Thread(target=self._watch, args=[over])
+        watching.start()
+        try:
+            fitted = self._learner.learn(job)
+        finally:
+            over.set()
+            watching.join()
+        file.write_bytes(pickle.dumps(fitted))
+        return fitted
+
+    def _watch(self, over: threading.Event) -> None:
+        process = psutil.Process()
+        while not over.wait(0.05):
+            with suppress(psutil.NoSuchProcess):
+                sizes = [each.memory_info().rss for each in (process, *process.children())]
+                self.most = max(self.most, sum(sizes))
+
+
+def runner(job: Job, world: World, metrics: Metrics, recorder: Recorder, shelf: Shelf, fits: Fits) -> Runner:
     """A target of the service in its world; it learns at once."""
     policy = job.target.policy
     assert isinstance(policy, Lasting)
     ports = Ports(Clock(world), world, Pods(), world, recorder, Immediate())
+    continuity = Continuity(
+        job.target.name, policy, shelf, world.past, trainer=ports.trainer, metrics=metrics, learn=fits.learn
+    )
     return Runner(
         job.target,
         lambda: ports,
         metrics,
         ready=lambda: True,
         paused=lambda: False,
-        continuity=Continuity(job.target.name, policy, shelf, world.past, metrics),
+        continuity=continuity,
     )
 
 
@@ -118,7 +168,7 @@ def jobs(folder: Path, targets: int) -> list[Job]:
     return [job for _, job in sorted(PolicyFolder(folder, "voice").read().jobs.items())]
 
 
-def grown(targets: int, days: float) -> Iterator[tuple[int, int]]:
+def grown(targets: int, days: float, fits: Fits) -> Iterator[tuple[int, int]]:
     """Targets that have learned and ticked, and what the process takes then, bytes; none of them is let go."""
     metrics = Metrics(CollectorRegistry())
     recorder, shelf, kept = Recorder(metrics, [Board()]), Shelf(), []
@@ -128,7 +178,7 @@ def grown(targets: int, days: float) -> Iterator[tuple[int, int]]:
     yield 0, process.memory_info().rss
     for number, job in enumerate(made, 1):
         world = World(number, days)
-        each = runner(job, world, metrics, recorder, shelf)
+        each = runner(job, world, metrics, recorder, shelf, fits)
         for _ in range(TICKS):
             each.run()
             world.now_s += job.target.policy.tick_s
@@ -141,16 +191,18 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m rig.memory", description=__doc__)
     parser.add_argument("--targets", type=int, default=100)
     parser.add_argument("--days", type=float, default=14.0, help="of history that each learns from")
+    parser.add_argument("--fits", type=int, default=10, help="targets that learn, each from a history of its own")
     parser.add_argument("--every", type=int, default=10, help="targets between two lines")
     asked = parser.parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    print("| predictive targets | memory | most | after |\n| --- | --- | --- | --- |", flush=True)
+    print("| predictive targets | memory | with a fit, most | after |\n| --- | --- | --- | --- |", flush=True)
     began_s = time.monotonic()
-    for number, taken in grown(asked.targets, asked.days):
-        if number % asked.every == 0 or number == asked.targets:
-            after_s = time.monotonic() - began_s
-            most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            print(f"| {number} | {taken / 1e6:.0f} MB | {most / 1e6:.0f} MB | {after_s:.0f} s |", flush=True)
+    with TemporaryDirectory() as folder:
+        fits = Fits(Path(folder), asked.fits)
+        for number, taken in grown(asked.targets, asked.days, fits):
+            if number % asked.every == 0 or number == asked.targets:
+                after_s = time.monotonic() - began_s
+                print(f"| {number} | {taken / 1e6:.0f} MB | {fits.most / 1e6:.0f} MB | {after_s:.0f} s |", flush=True)
     return 0
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autoscaler.forecast.series import LoadSeries, spread, spread_known
+from autoscaler.forecast.series import SEALED_AT_ONCE, LoadSeries, spread, spread_known
 from autoscaler.model import History
 
 counts = arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 1000))
@@ -99,3 +99,73 @@ def test_of_many_intervals_each_has_its_own_mark():
     series.append([1.0, 2.0, 3.0], known=np.array([True, False, True]))
     assert series.known.tolist() == [True, False, True]
     assert series.counts.tolist() == [1.0, 2.0, 3.0]
+
+
+HOUR_S = 3600.0
+"""With intervals of an hour, what is older than 24 of them is sealed."""
+KINDS = {
+    "whole": lambda random, size: random.poisson(random.exponential(50), size),
+    "busy": lambda random, size: random.poisson(2000, size),
+    "shared by two intervals": lambda random, size: random.poisson(20, size) / 2,
+    "now and then shared by three": lambda random, size: (
+        random.poisson(9, size) / np.where(random.random(size) < 0.01, 3, 1)
+    ),
+    "any": lambda random, size: random.exponential(3.0, size),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(st.integers(0, 99), st.lists(st.integers(1, 900), min_size=1, max_size=6))
+def test_sealed_or_not_every_sum_is_the_running_sum_to_the_last_bit(kind, seed, chunks):
+    random = np.random.default_rng(seed)
+    series, sums, marks = LoadSeries(HOUR_S, 0.0, kept_s=10_000 * HOUR_S), np.zeros(1), np.zeros(0, dtype=bool)
+    for size in chunks:
+        new, known = KINDS[kind](random, size), random.random(size) < 0.9
+        if size % 2:
+            series.append(new, known=known)
+            sums = np.concatenate([sums, sums[-1] + np.cumsum(new.astype(float))])
+        else:
+            for count, measured in zip(new.tolist(), known.tolist(), strict=True):
+                series.add(count, known=measured)
+                sums = np.append(sums, sums[-1] + count)
+        marks = np.concatenate([marks, known])
+    count = len(marks)
+    assert len(series) == count
+    assert (series.sums == sums).all()
+    assert (series.known == marks).all()
+    first, end = np.sort(random.integers(-5, count + 5, size=(2, 50)), axis=0)
+    low, high = np.clip(first, 0, count), np.clip(end, 0, count)
+    assert (series.mean(first, end) == (sums[high] - sums[low]) / np.maximum(end.clip(0, count) - low, 1)).all()
+    whole = LoadSeries(1.0, 0.0)  # a day of seconds is not sealed
+    whole.append(np.diff(sums))
+    for begin, stop in zip(first.tolist(), end.tolist(), strict=True):
+        expected = [(sums[i + 1] - sums[max(i - 2, 0)]) / min(i + 1, 3) for i in range(max(begin, 0), min(stop, count))]
+        assert series.short(begin, stop).tolist() == np.float32(expected).tolist()
+
+
+def test_four_weeks_of_whole_requests_take_little_more_than_two_bytes_an_interval():
+    series = LoadSeries(5.0, 0.0)
+    series.append(np.random.default_rng(1).poisson(20.0, 28 * 17280))
+    parts = [series._known, series._sums, *(getattr(series._sealed, name) for name in series._sealed.__slots__)]
+    assert sum(part.nbytes for part in parts) < 1_250_000
+
+
+def test_a_copy_and_its_origin_grow_apart_though_they_share_what_is_sealed():
+    series = LoadSeries(HOUR_S, 0.0, kept_s=10_000 * HOUR_S)
+    series.append(np.arange(3 * SEALED_AT_ONCE))
+    twin = series.copy()
+    series.append(np.full(2 * SEALED_AT_ONCE, 1.0))
+    twin.append(np.full(2 * SEALED_AT_ONCE, 2.0))
+    assert set(series.counts[3 * SEALED_AT_ONCE :]) == {1.0}
+    assert set(twin.counts[3 * SEALED_AT_ONCE :]) == {2.0}
+    assert (series.counts[: 3 * SEALED_AT_ONCE] == twin.counts[: 3 * SEALED_AT_ONCE]).all()
+
+
+def test_at_the_limit_what_was_sealed_goes_too():
+    series = LoadSeries(HOUR_S, 0.0, kept_s=3 * SEALED_AT_ONCE * HOUR_S)
+    for value in range(5 * SEALED_AT_ONCE):
+        series.add(float(value))
+    assert len(series) <= 3 * SEALED_AT_ONCE
+    assert series.end_s == 5 * SEALED_AT_ONCE * HOUR_S
+    assert series.counts.tolist() == list(range(5 * SEALED_AT_ONCE - len(series), 5 * SEALED_AT_ONCE))
+    assert series.sums[0] == 0.0

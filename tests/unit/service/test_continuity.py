@@ -1,5 +1,8 @@
 """How a target begins: with what was kept, with its past, with neither; and what is kept of it."""
 
+from functools import partial
+from operator import call
+
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,6 +12,7 @@ from autoscaler.journal.beginnings import Learned
 from autoscaler.loop import Immediate
 from autoscaler.model import Fitted, History, InvalidInput, Unreachable
 from autoscaler.service.continuity import KEEP_EVERY_S, PAUSES_S, Continuity
+from autoscaler.service.learner import LearningFailed
 from autoscaler.service.recorder import Metrics
 
 NAME = "voice/tts"
@@ -45,11 +49,18 @@ class Shelf(dict):
 
 
 class World:
-    def __init__(self, kept=None, past=lambda _: PAST):
+    def __init__(self, kept=None, past=lambda _: PAST, learn=call):
         self.registry, self.trainer, self.asked, self.noted = CollectorRegistry(), Immediate(), [], []
         self.shelf = Shelf({NAME: kept} if kept is not None else {})
         self.continuity = Continuity(
-            NAME, Counting(), self.shelf, lambda at_s: self.read(past, at_s), self.metrics(), witness=self
+            NAME,
+            Counting(),
+            self.shelf,
+            partial(self.read, past),
+            trainer=self.trainer,
+            metrics=self.metrics(),
+            learn=learn,
+            witness=self,
         )
 
     def note(self, other):
@@ -64,7 +75,7 @@ class World:
 
     def begin(self):
         with capture_logs() as self.logs:
-            return self.continuity.begin(100.0, self.trainer)
+            return self.continuity.begin(100.0)
 
     def sample(self, name):
         return self.registry.get_sample_value(f"speech_autoscaler_{name}", {"target": NAME})
@@ -101,7 +112,7 @@ def test_a_prometheus_without_a_past_is_said_once():
     assert world.trainer.finished() is None
     assert world.sample("history_seconds") == 0.0
     assert [line["log_level"] for line in world.logs] == ["info", "warning"]
-    world.continuity.tend(41, 100.0 + 10 * PAUSES_S[-1], world.trainer)
+    world.continuity.tend(41, 100.0 + 10 * PAUSES_S[-1])
     assert world.asked == [100.0]
 
 
@@ -114,8 +125,25 @@ def test_a_prometheus_that_fails_is_asked_again_after_longer_and_longer_pauses(e
     assert world.begin() is None
     assert [line["again_in_s"] for line in world.logs if line["log_level"] == "error"] == [30.0]
     for at_s in np.arange(100.0, 500.0, 5.0):
-        world.continuity.tend(0, at_s, world.trainer)
+        world.continuity.tend(0, at_s)
     assert world.asked == [100.0, 130.0, 190.0, 310.0]
+
+
+def test_a_past_that_nothing_was_learned_from_is_learned_from_later():
+    failures = [LearningFailed("killed by SIGKILL")]
+
+    def learn(job):
+        if failures:
+            raise failures.pop()
+        return job()
+
+    world = World(kept="41", learn=learn)
+    assert world.begin() == 41
+    assert world.trainer.finished() is None
+    [said] = [line for line in world.logs if line["log_level"] == "error"]
+    assert (said["error"], said["again_in_s"]) == ("killed by SIGKILL", 30.0)
+    world.continuity.tend(41, 130.0)
+    assert world.trainer.finished() == Fitted("learned", (120, b"41", 130.0))
 
 
 def test_the_memory_is_kept_now_and_then_and_when_told():
@@ -123,7 +151,7 @@ def test_the_memory_is_kept_now_and_then_and_when_told():
     world.begin()
     kept = {}
     for at_s in np.arange(105.0, 100.0 + 3 * KEEP_EVERY_S, 5.0):
-        world.continuity.tend(int(at_s), at_s, world.trainer)
+        world.continuity.tend(int(at_s), at_s)
         kept[world.shelf.get(NAME)] = at_s
     assert [key for key in kept if key] == ["400", "700"]
     world.continuity.keep(999, 999.0)

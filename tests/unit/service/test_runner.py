@@ -195,11 +195,11 @@ class Lasts:
     def __init__(self, kept=None):
         self.kept, self.tended, self.recalled = kept, [], None
 
-    def begin(self, at_s, trainer):
+    def begin(self, at_s):
         self.recalled = None if self.kept is None else b"%d" % self.kept
         return self.kept
 
-    def tend(self, memory, at_s, trainer):
+    def tend(self, memory, at_s):
         self.tended.append(memory)
 
     def keep(self, memory, at_s):

@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future
 from structlog.testing import capture_logs
 
 from autoscaler.model import Fit, Fitted
-from autoscaler.service.trainer import BackgroundTrainer, OneThread
+from autoscaler.service.trainer import BackgroundTrainer, Elsewhere, OneThread
 
 
 class ByHand(Executor):
@@ -79,6 +79,24 @@ def test_a_fit_that_fails_is_said_and_the_next_one_runs():
     assert [(line["event"], line["target"]) for line in logs] == [("fit failed, the last model stays", "voice/tts")]
     executor.run()
     assert ours.finished().digest == "second"
+
+
+def test_what_is_worked_out_elsewhere_waits_its_turn_here():
+    executor, ours = trainer()
+    asked = []
+
+    def learn(job):
+        asked.append(job)
+        return job()
+
+    elsewhere = Elsewhere(ours, learn)
+    ours.submit(fit("here"))
+    elsewhere.submit(fit("there"))
+    executor.run()
+    assert (ours.finished().digest, asked) == ("here", [])
+    executor.run()
+    assert elsewhere.finished().digest == "there"
+    assert len(asked) == 1
 
 
 def test_jobs_of_one_thread_run_in_order_and_their_errors_are_told():

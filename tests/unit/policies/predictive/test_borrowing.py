@@ -7,7 +7,7 @@ import numpy as np
 from autoscaler.forecast.bins import bin_of
 from autoscaler.forecast.prior import Prior
 from autoscaler.forecast.priorfile import Priors, load
-from autoscaler.forecast.trees import Trees
+from autoscaler.forecast.trees import Nodes
 from autoscaler.model import (
     ColdStart,
     Fleet,
@@ -38,10 +38,10 @@ AS_NOW = [int(bin_of(error)) for error in (-1e-9, 1e-9)]
 def certain(growth: int | list[int]) -> Priors:
     """A forest that always expects the same growth."""
     leaf = np.zeros(1, dtype=np.int32)
-    trees = Trees(leaf, 0, leaf.astype(np.int16), leaf.astype(np.float32), np.zeros(2, dtype=np.int32))
+    grown = Nodes(leaf, 0, leaf.astype(np.int16), leaf.astype(np.float32), np.zeros(2, dtype=np.int32))
     masses = np.zeros((1, 2, 230), dtype=np.uint8)
     masses[:, :, growth] = 255
-    return Priors((Prior(15.0, 5.0, trees, leaf, masses),), "certain")
+    return Priors((Prior.of(15.0, 5.0, grown, masses),), "certain")
 
 
 def run(settings, traffic, known_s=0.0):
