@@ -12,11 +12,16 @@ Reason = Literal[
     "not_ready",
     "deadline",
     "abandoned",
+    "not_taken",
     "unauthorized",
     "rate_limited",
     "retried",
 ]
-"""The fixed label values of `speech_requests_rejected_total`; `retried`: a worker's message that comes again."""
+"""The fixed label values of `speech_requests_rejected_total`.
+
+`abandoned`: the client went while it waited. `not_taken`: it stayed and did not read its answer, which no other pod could
+have helped. `retried`: a worker's message that comes again.
+"""
 
 
 class Refusal(Exception):

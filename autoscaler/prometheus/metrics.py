@@ -119,7 +119,7 @@ class Exporter:
 
 
 NO_ROOM = ("queue_full", "not_ready", "deadline", "abandoned")
-REFUSED = ("bad_request", "bad_audio", "too_long", "unauthorized", "rate_limited")
+REFUSED = ("bad_request", "bad_audio", "too_long", "unauthorized", "rate_limited", "not_taken")
 """Why `inference_server` rejects (its `errors.Reason`): for lack of capacity, and what no pod could have answered.
 `retried` is neither: a worker's message that comes again."""
 

@@ -66,7 +66,7 @@ class Admission:
             try:
                 await self._app(scope, exchange.receive, exchange.send)
             except _Stalled:
-                state[REJECTION] = "abandoned"
+                state[REJECTION] = "not_taken"
 
 
 class _Stalled(Exception):

@@ -207,7 +207,7 @@ async def test_a_client_that_does_not_take_its_answer_gives_its_place_back() -> 
 
     await asyncio.wait_for(make_app(made)(scope(), arriving.get, send), 20)
     assert made.scheduler.load().in_flight == 0
-    assert counted(made, "speech_requests_rejected_total", reason="abandoned") == 1
+    assert counted(made, "speech_requests_rejected_total", reason="not_taken") == 1
 
 
 async def test_the_bodies_of_all_requests_together_are_bounded(gated) -> None:
