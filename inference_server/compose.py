@@ -93,14 +93,19 @@ def make_consumer(broker: str, queue: str, service: AnyService, store: ObjectSto
     if scheme in {"amqp", "amqps"}:
         from inference_server.worker import rabbitmq
 
-        processor = Processor(job_for(service), store, service.metrics)
-        return lambda stop: rabbitmq.consume(broker, queue, process=processor.process, prefetch=prefetch, stop=stop)
+        def consume_rabbitmq(stop: asyncio.Event) -> Awaitable[None]:
+            processor = Processor(job_for(service), store, service.metrics, stop=stop)
+            return rabbitmq.consume(broker, queue, process=processor.process, prefetch=prefetch, stop=stop)
+
+        return consume_rabbitmq
     if scheme == "kafka":
         from inference_server.worker import kafka
 
-        counting = Processor(job_for(service), store, service.metrics, count_attempts=True)
-        servers = broker.removeprefix("kafka://").rstrip("/")
-        return lambda stop: kafka.consume(
-            servers, queue, "inference-server", process=counting.process, prefetch=prefetch, stop=stop
-        )
+        def consume_kafka(stop: asyncio.Event) -> Awaitable[None]:
+            processor = Processor(job_for(service), store, service.metrics, count_attempts=True, stop=stop)
+            servers = broker.removeprefix("kafka://").rstrip("/")
+            group = "inference-server"
+            return kafka.consume(servers, queue, group, process=processor.process, prefetch=prefetch, stop=stop)
+
+        return consume_kafka
     raise InvalidOption(f"--broker {scheme}: must be amqp://…, amqps://… or kafka://HOST:PORT")

@@ -19,8 +19,8 @@ Reason = Literal[
 ]
 """The fixed label values of `speech_requests_rejected_total`.
 
-`abandoned`: the client went while it waited. `not_taken`: it stayed and did not read its answer, which no other pod could
-have helped. `retried`: a worker's message that comes again.
+`abandoned`: the client went while it waited. `not_taken`: it stayed and did not read its answer, which no other pod
+could have helped. `retried`: a worker's message that comes again.
 """
 
 

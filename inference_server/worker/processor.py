@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
@@ -24,8 +25,9 @@ from inference_server.worker.task import Task, parse_task, result_key, sound_key
 
 logger = logging.getLogger(__name__)
 
-Verdict = Literal["done", "duplicate", "refused", "invalid", "retry"]
-"""`done`, `duplicate`, `refused`: acknowledge. `invalid`: dead letter. `retry`: deliver again, later."""
+Verdict = Literal["done", "duplicate", "refused", "invalid", "retry", "left"]
+"""`done`, `duplicate`, `refused`: acknowledge. `invalid`: dead letter. `retry`: deliver again, later. `left`: the
+worker ends, and the message comes again to another."""
 
 ENDPOINT = "queue"
 """What messages are counted under."""
@@ -58,6 +60,8 @@ class Processor:
         clock: seconds since the epoch, as the broker tells them.
         patience_s: how long a store that is away is waited for. No message is to blame for it: giving each back would
             make them dead letters within seconds, and all would be computed again.
+        stop: set when the worker is to end. What was begun is still computed, and stored if the store is there: it is
+            not waited for any more.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Processor:
         count_attempts: bool = False,
         clock: Callable[[], float] = time.time,
         patience_s: float = PATIENCE_S,
+        stop: asyncio.Event,
     ) -> None:
         self._job = job
         self._store = store
@@ -76,6 +81,7 @@ class Processor:
         self._count_attempts = count_attempts
         self._clock = clock
         self._patience_s = patience_s
+        self._stop = stop
 
     async def process(self, body: bytes, published_s: float | None = None) -> Outcome:
         """Compute one task, unless its result is there already. Never raises for a task that fails.
@@ -104,16 +110,16 @@ class Processor:
         try:
             return await self._process(task)
         except OSError as error:
-            return _again(task, f"the store failed: {error}")
+            return self._again(task, f"the store failed: {error}")
         except Refusal as refusal:
             if refusal.status >= 500:
-                return _again(task, refusal.message)
+                return self._again(task, refusal.message)
             told = {"code": refusal.code, "message": refusal.message, "param": refusal.param}
             fields = {"status": "refused", "error": told}
             return await self._store_result(task, fields, Outcome("refused", reason=refusal.reason))
         except Exception as error:  # a model may raise anything (research: speech, 2c, 21)
             logger.exception("task %s failed", task.id)
-            return _again(task, str(error))
+            return self._again(task, str(error))
 
     async def _process(self, task: Task) -> Outcome:
         if await self._patiently(partial(self._store.exists, result_key(task.id))):
@@ -134,14 +140,14 @@ class Processor:
         try:
             await self._patiently(partial(self._store.put, result_key(task.id), data, "application/json"))
         except OSError as error:
-            return _again(task, f"the store failed: {error}")
+            return self._again(task, f"the store failed: {error}")
         return outcome
 
     async def _patiently(self, call: Callable[[], Found]) -> Found:
         """Ask the store until it answers.
 
         Raises:
-            OSError: it was away for longer than the patience.
+            OSError: it was away for longer than the patience, or when the worker is to end.
         """
         until_s, waits_s = time.monotonic() + self._patience_s, chain(_BACK_OFF_S, repeat(_BACK_OFF_S[-1]))
         while True:
@@ -149,10 +155,11 @@ class Processor:
                 return await asyncio.to_thread(call)
             except OSError as error:
                 wait_s = next(waits_s)
-                if time.monotonic() + wait_s > until_s:
+                if self._stop.is_set() or time.monotonic() + wait_s > until_s:
                     raise
                 logger.warning("the store is away, waited for: %s", error)
-                await asyncio.sleep(wait_s)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), wait_s)
 
     def _attempt(self, task_id: str) -> int:
         key = f"attempts/{task_id}"
@@ -160,6 +167,5 @@ class Processor:
         self._store.put(key, str(number).encode(), "text/plain")
         return number
 
-
-def _again(task: Task, why: str) -> Outcome:
-    return Outcome("retry", f"{task.id}: {why}", "retried")
+    def _again(self, task: Task, why: str) -> Outcome:
+        return Outcome("left" if self._stop.is_set() else "retry", f"{task.id}: {why}", "retried")

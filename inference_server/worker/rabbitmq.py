@@ -37,7 +37,7 @@ def queue_arguments(queue: str) -> dict[str, str | int]:
 
 
 async def consume(url: str, queue: str, *, process: Process, prefetch: int, stop: asyncio.Event) -> None:
-    """Work until `stop`; then finish what was begun.
+    """Work until `stop`; then finish what was begun, as far as the store is there.
 
     The connection is restored when it breaks; what was not acknowledged comes again.
 
@@ -84,7 +84,9 @@ def published_s(message: AbstractIncomingMessage) -> float | None:
 async def _settle(message: AbstractIncomingMessage, process: Process) -> None:
     outcome = await process(message.body, published_s(message))
     try:
-        if outcome.verdict == "retry":
+        if outcome.verdict == "left":
+            logger.warning("left to another worker: %s", outcome.why)  # the broker takes it back with the connection
+        elif outcome.verdict == "retry":
             logger.warning("delivered again: %s", outcome.why)
             await asyncio.sleep(_BACK_OFF_S)
             await message.nack(requeue=True)

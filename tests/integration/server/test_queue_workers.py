@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import aio_pika
@@ -23,7 +24,9 @@ from rig.processes import wait_for
 from rig.programs import Absent
 from rig.rabbitmq import rabbitmq_broker
 
+from inference_server.worker import kafka as worker
 from inference_server.worker.kafka import dead_topic
+from inference_server.worker.processor import Outcome
 from inference_server.worker.rabbitmq import dead_queue, queue_arguments
 
 IN_TIME_S = 120
@@ -131,6 +134,7 @@ async def survive_kills(fleet: Workers, folder: Path) -> None:
 async def publish(url: str, queue: str, bodies: list[bytes]) -> None:
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel(publisher_confirms=True)
+        await channel.declare_queue(queue, durable=True, arguments=queue_arguments(queue))
         for body in bodies:
             await channel.default_exchange.publish(
                 aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT), queue, mandatory=True
@@ -202,6 +206,35 @@ async def test_rabbitmq_dead_letters_and_a_drain(rabbitmq, workers, tmp_path) ->
     assert await left(rabbitmq, "letters") == 0
 
 
+@contextlib.contextmanager
+def store_away(folder: Path) -> Iterator[None]:
+    """Nothing can be written into the folder of results meanwhile."""
+    (folder / "results").write_text("a file where a folder should be")
+    yield
+    (folder / "results").unlink()
+
+
+async def waits_for_its_store(url: str) -> None:
+    async with asyncio.timeout(IN_TIME_S):
+        while not (
+            await told(url, "speech_requests_admitted_total") and await told(url, "speech_requests_in_flight") == 0
+        ):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_rabbitmq_worker_that_is_ended_while_its_store_is_away_ends(rabbitmq, workers, tmp_path) -> None:
+    fleet = workers(rabbitmq, "away")
+    with store_away(tmp_path):
+        process = fleet.start()
+        url = await ready(process)
+        await publish(rabbitmq, "away", [task(1)])
+        await waits_for_its_store(url)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    fleet.start()
+    await until(lambda: results(tmp_path) == ["task-1.json"])
+
+
 async def told(url: str, name: str) -> float:
     """A metric of a worker; its `endpoint` or `service` is clear."""
     async with httpx.AsyncClient() as http:
@@ -267,6 +300,17 @@ async def send(servers: str, topic: str, bodies: list[bytes]) -> None:
         await producer.stop()
 
 
+async def committed(servers: str, topic: str, group: str) -> int:
+    """Messages of a topic that a group is done with."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    return sum(found.offset for partition, found in offsets.items() if partition.topic == topic and found.offset > 0)
+
+
 async def read(servers: str, topic: str, count: int) -> list[bytes]:
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
@@ -286,6 +330,44 @@ def test_a_broker_that_is_not_there_ends_the_worker(broker, workers) -> None:
 def test_a_broker_of_another_kind_is_refused(workers) -> None:
     process = workers("redis://127.0.0.1:9", "any").start()
     assert process.wait(60) == 2
+
+
+@pytest.mark.shared
+async def test_a_kafka_worker_that_is_ended_while_its_store_is_away_ends(kafka, workers, tmp_path) -> None:
+    await make_topics(kafka, "away", dead_topic("away"))
+    fleet = workers(f"kafka://{kafka}", "away")
+    with store_away(tmp_path):
+        process = fleet.start()
+        url = await ready(process)
+        await send(kafka, "away", [task(1)])
+        await waits_for_its_store(url)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    fleet.start()
+    await until(lambda: results(tmp_path) == ["task-1.json"])
+
+
+@pytest.mark.shared
+async def test_a_kafka_worker_that_takes_longer_than_members_usually_may_keeps_its_message(kafka, monkeypatch) -> None:
+    """Five minutes between two polls, by the library's default; here one second."""
+    monkeypatch.setattr(worker, "AIOKafkaConsumer", partial(AIOKafkaConsumer, max_poll_interval_ms=1000))
+    await make_topics(kafka, "patient")
+    taken: list[bytes] = []
+    stop = asyncio.Event()
+
+    async def slowly(body: bytes, published_s: float | None) -> Outcome:
+        taken.append(body)
+        await asyncio.sleep(4.0)
+        return Outcome("done")
+
+    async with asyncio.timeout(IN_TIME_S), asyncio.TaskGroup() as members:
+        for _ in range(2):
+            members.create_task(worker.consume(kafka, "patient", "group", process=slowly, prefetch=1, stop=stop))
+        await send(kafka, "patient", [b"a", b"b"])
+        while await committed(kafka, "patient", "group") < 2:
+            await asyncio.sleep(0.1)
+        stop.set()
+    assert sorted(taken) == [b"a", b"b"]
 
 
 @pytest.mark.slow

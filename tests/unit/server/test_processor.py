@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -50,7 +51,9 @@ class Books:
 
 
 def processor(store, compute: Counted, books: Books | None = None, **options) -> Processor:
-    return Processor(Job(Sleep, compute), store, books or Books(), **{"patience_s": 0.0} | options)
+    return Processor(
+        Job(Sleep, compute), store, books or Books(), **{"patience_s": 0.0, "stop": asyncio.Event()} | options
+    )
 
 
 def stored(store, key: str = "results/t-1.json") -> dict | None:
@@ -188,3 +191,31 @@ async def test_a_store_that_is_away_is_waited_for_with_the_result_in_hand(tmp_pa
 
 async def test_patience_with_a_store_has_an_end(tmp_path) -> None:
     assert (await processor(Away(tmp_path, failures=100), Counted(), patience_s=0.5).process(TASK)).verdict == "retry"
+
+
+async def test_a_worker_that_is_to_end_leaves_the_message_of_a_store_that_is_away(tmp_path) -> None:
+    store, books, stop = Away(tmp_path, failures=100), Books(), asyncio.Event()
+    running = asyncio.create_task(processor(store, Counted(), books, patience_s=300.0, stop=stop).process(TASK))
+    async with asyncio.timeout(20):
+        while store.failures == 100:
+            await asyncio.sleep(0.01)
+        stop.set()
+        assert (await running).verdict == "left"
+    assert books.entries[-1] == ("rejected", "retried")
+
+
+async def test_a_worker_that_is_to_end_stores_what_it_has_begun(store) -> None:
+    stop = asyncio.Event()
+
+    async def compute(task: Sleep) -> Done:
+        stop.set()
+        return Done({})
+
+    assert (await Processor(Job(Sleep, compute), store, Books(), stop=stop).process(TASK)).verdict == "done"
+    assert stored(store)["status"] == "done"
+
+
+async def test_a_failure_while_the_worker_ends_leaves_the_message(store) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    assert (await processor(store, Counted(ValueError("the model failed")), stop=stop).process(TASK)).verdict == "left"
