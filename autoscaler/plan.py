@@ -30,7 +30,7 @@ def plan(
         idle: pods that are known to hold nothing.
     """
     if drain is Drain.SIGTERM and not decision.standby and not fleet.standing_by:
-        return _sized(decision.replicas, fleet)  # most ticks of most targets: nobody has a role but to serve
+        return _sized(decision.replicas, decision, fleet)  # most ticks of most targets: nobody has a role but to serve
     roles = _Roles.of(fleet)
     promoted = _promoted(decision, roles)
     gated = _gated(decision, roles, promoted)
@@ -40,13 +40,26 @@ def plan(
         free = [pod for pod in roles.serving if pod not in gated]
         kept, drained, size = _drains(decision, fleet, free, idle)
         actions += [*_relabels(kept, "serving"), *_relabels(drained, "draining")]
-    return (*actions, *_sized(size, fleet))
+    return (*actions, *_sized(size, decision, fleet))
 
 
-def _sized(size: int, fleet: Fleet) -> tuple[Action, ...]:
+def _sized(size: int, decision: Decision, fleet: Fleet) -> tuple[Action, ...]:
+    size = max(size, _sure(decision, fleet)) if size < fleet.replicas else size
     if size == fleet.replicas:
         return ()
     return (Scale(size, fleet.replicas, fleet.version, fleet.uid, fleet.revision),)
+
+
+def _sure(decision: Decision, fleet: Fleet) -> int:
+    """The least size with which as many are loaded as shall be, whichever pods go.
+
+    Of one template those that are not ready go first. Of two, such as a rollout leaves that will not go on, Kubernetes
+    splits the lower size over both ReplicaSets: a pod that serves may go while one that never loads stays.
+    """
+    if len({pod.revision for pod in fleet.pods if not pod.ending}) < 2:
+        return 0
+    loaded = fleet.count(Phase.SERVING) + fleet.count(Phase.STANDBY)
+    return fleet.replicas - max(0, loaded - decision.replicas)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,15 @@ def _set(target: str, kubeconfig: Path | None, namespace: str | None, *, paused:
     where = namespace or own_namespace(kubeconfig)
     name = target if "/" in target else f"{where}/{target}"
     try:
-        known = status.pause(api, where, name, paused=paused)
+        known = status.known(api, where, name)
+        if not known and not status.is_there(api, name):
+            raise InvalidInput(
+                f"{name}: no such Deployment, and no controller in namespace {where} has told of it — nothing is "
+                f"{'paused' if paused else 'resumed'}; `autoscaler status` shows the targets"
+            )
+        status.pause(api, where, name, paused=paused)
     except RefusedError as error:
         raise InvalidInput(f"{name}: {error}") from error
     if not known:
-        typer.echo(f"{name}: no controller in namespace {where} has told of it so far — is that its name?", err=True)
+        typer.echo(f"{name}: no controller in namespace {where} has told of it so far", err=True)
     typer.echo(f"{name} {'paused' if paused else 'resumed'}")

@@ -16,7 +16,7 @@ from kubernetes import client
 
 from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
 from autoscaler.cluster.lease import wall_clock
-from autoscaler.cluster.status import LIMITS
+from autoscaler.cluster.status import limit_of
 from autoscaler.model import Decision, Fleet, Mode, Observation, Scale, Tick, Unreachable
 
 SCALED = "Scaled"
@@ -62,9 +62,9 @@ def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
         yield Note("Warning", SIGNALS_MISSING, "nothing shrinks meanwhile: " + "; ".join(map(str, problems)))
     if problems_before and not problems:
         yield Note("Normal", SIGNALS_BACK, "all signals are read again")
-    limited_before = before is not None and before.decision is not None and before.decision.ruled_by in LIMITS
-    if tick.decision.ruled_by in LIMITS and not limited_before:
-        yield Note("Warning", SCALING_LIMITED, _ruling(tick.decision))
+    limit, limit_before = (each and limit_of(each) for each in (tick.decision, before and before.decision))
+    if limit and not limit_before:
+        yield Note("Warning", SCALING_LIMITED, limit)
     yield from _rewrites(before, tick.seen.fleet, was, tick.decision)
     paused_before = was is not None and was.paused
     if tick.seen.paused and not paused_before:

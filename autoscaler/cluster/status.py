@@ -25,16 +25,18 @@ from autoscaler.cluster.api import FIELD_MANAGER, MERGE_PATCH, RefusedError, ans
 from autoscaler.cluster.lease import wall_clock
 from autoscaler.cluster.mirror import Mirror, Reflector
 from autoscaler.cluster.objects import Object
-from autoscaler.model import Observation, Outcome, Phase, Tick, Unreachable
+from autoscaler.model import Decision, Observation, Outcome, Phase, Tick, Unreachable
 
 LABELS: Mapping[str, str] = {"app.kubernetes.io/managed-by": FIELD_MANAGER, "autoscaling.speech/kind": "status"}
 STATUS, EXPLAINED, MEMORY = "status.json", "explained", "memory.json"
 LIMITS = frozenset({"bounds", "hpa bounds"})
 """Stages that hold a wish within the least and the greatest size: every policy's, and that of the HPA's rule."""
+SAID_WITH, TOO_SMALL = "present", "are the maximum"
+"""Where the predictive policy, which weighs only sizes within its bounds, says that the greatest is too small."""
 REFRESH_S = 300.0
 """So often a status is written in which nothing has changed: its figures move, and it says that we live."""
 _LONGEST_NAME = 253
-_NOT_FOUND, _CONFLICT = 404, 409
+_FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
 _NOT_PAUSED = frozenset({"", "false", "no", "off", "0"})
 _FIGURE = re.compile(r"\d+(?:\.\d+)?")
 _log = structlog.get_logger(__name__)
@@ -81,7 +83,7 @@ def status_of(tick: Tick) -> dict[str, Any]:
     problems = "; ".join(map(str, seen.signals.problems))
     undone = [outcome for outcome in tick.outcomes if not outcome.done]
     ruling = next(step.reason for step in reversed(decision.steps) if step.stage == decision.ruled_by)
-    limited = decision.ruled_by in LIMITS
+    limit = limit_of(decision)
     return {
         "replicas": seen.fleet.replicas,
         "serving": decision.serving,
@@ -95,11 +97,18 @@ def status_of(tick: Tick) -> dict[str, Any]:
                 "MetricsAvailable", "False" if problems else "True", "SignalsMissing" if problems else "Read", problems
             ),
             _able(undone),
-            _condition(
-                "ScalingLimited", str(limited), "AtBound" if limited else "WithinBounds", ruling if limited else ""
-            ),
+            _condition("ScalingLimited", str(limit is not None), "AtBound" if limit else "WithinBounds", limit or ""),
         ],
     }
+
+
+def limit_of(decision: Decision) -> str | None:
+    """How the least or the greatest size keeps a target from the one it wants; None where neither does."""
+    steps = decision.steps
+    if decision.ruled_by in LIMITS:
+        return next(step.reason for step in reversed(steps) if step.stage == decision.ruled_by)
+    reasons = (part for step in steps if step.stage == SAID_WITH for part in step.reason.split("; "))
+    return next((part for part in reasons if TOO_SMALL in part), None)
 
 
 def details_of(tick: Tick) -> dict[str, Any]:
@@ -310,20 +319,57 @@ def _reported(config_map: Object) -> Reported:
     return Reported(str(status.get("target", name)), is_paused(data), status, str(data.get(EXPLAINED, "")))
 
 
-def pause(api: client.ApiClient, namespace: str, target: str, *, paused: bool, timeout_s: float = 3.0) -> bool:
-    """Pause or resume a target; whether anything was known of it.
+def known(api: client.ApiClient, namespace: str, target: str, timeout_s: float = 3.0) -> bool:
+    """Whether a controller in a namespace has told of a target, or somebody has paused it there.
 
     Raises:
         RefusedError: the server refused.
         Unreachable: no answer in time.
     """
-    return put(client.CoreV1Api(api), namespace, target, {"paused": "true" if paused else "false"}, timeout_s)
+    read = client.CoreV1Api(api).read_namespaced_config_map
+    return _found(partial(answer, read, config_map_name(target), namespace, timeout_s=timeout_s))
 
 
-def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, str], timeout_s: float) -> bool:
+def is_there(api: client.ApiClient, target: str, timeout_s: float = 3.0) -> bool:
+    """Whether a Deployment is there; one that may not be looked for may be.
+
+    Raises:
+        RefusedError: the server refused.
+        Unreachable: no answer in time.
+    """
+    namespace, _, name = target.partition("/")
+    try:
+        return _found(
+            partial(answer, client.AppsV1Api(api).read_namespaced_deployment, name, namespace, timeout_s=timeout_s)
+        )
+    except RefusedError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        return True
+
+
+def _found(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except RefusedError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+def pause(api: client.ApiClient, namespace: str, target: str, *, paused: bool, timeout_s: float = 3.0) -> None:
+    """Pause or resume a target, whether or not anything was told of it.
+
+    Raises:
+        RefusedError: the server refused.
+        Unreachable: no answer in time.
+    """
+    put(client.CoreV1Api(api), namespace, target, {"paused": "true" if paused else "false"}, timeout_s)
+
+
+def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, str], timeout_s: float) -> None:
     """Set some keys of a target's ConfigMap, which is made if it is not there; the other keys stay.
-
-    Whether it was there.
 
     Raises:
         RefusedError: the server refused.
@@ -352,8 +398,6 @@ def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, 
             if refused.status != _CONFLICT:
                 raise
             change()
-        return False
-    return True
 
 
 def _json(status: Mapping[str, Any]) -> str:

@@ -19,6 +19,9 @@ from autoscaler.service.recorder import Metrics
 
 _log = structlog.get_logger(__name__)
 
+EARLY = 0.25
+"""Of an interval: the first tick may have begun so late that the others seem to be early."""
+
 
 class Runner:
     """Runs the ticks of one target.
@@ -60,10 +63,13 @@ class Runner:
         self._began: tuple[Ports, State] | None = None
         self._ticking = threading.Lock()
         self._ended = False
+        self._first_s: float | None = None
+        self._begun = 0
         self.completed_s = monotonic()
 
     def run(self) -> None:
         """One tick. An error of ours ends the tick, not the target: the next one starts from what is seen then."""
+        self._count_skipped()
         try:
             with self._ticking, self._metrics.tick_s.time():
                 self._tick()
@@ -71,6 +77,15 @@ class Runner:
             self._metrics.failures.labels(self.target.name).inc()
             _log.exception("tick failed", target=self.target.name)
         self.completed_s = self._monotonic()
+
+    def _count_skipped(self) -> None:
+        """Of the ticks that were due since the first, those that have not begun."""
+        now_s = self._monotonic()
+        self._first_s = now_s if self._first_s is None else self._first_s
+        due = int((now_s - self._first_s) / self.target.policy.tick_s + EARLY)
+        if (skipped := due - self._begun) > 0:
+            self._metrics.skipped.labels(self.target.name).inc(skipped)
+        self._begun = max(due, self._begun) + 1
 
     def behind_s(self) -> float:
         """Seconds since the last tick ended."""

@@ -110,7 +110,7 @@ class Fits:
         fits: so many targets learn.
 
     Attributes:
-        most: largest size of this process and of one that learns together, bytes; what they share counts twice.
+        most: what the largest process that learned had for itself, bytes: without what it shares with this one.
     """
 
     def __init__(self, folder: Path, fits: int) -> None:
@@ -136,11 +136,10 @@ class Fits:
         return fitted
 
     def _watch(self, over: threading.Event) -> None:
-        process = psutil.Process()
         while not over.wait(0.05):
-            with suppress(psutil.NoSuchProcess):
-                sizes = [each.memory_info().rss for each in (process, *process.children())]
-                self.most = max(self.most, sum(sizes))
+            for child in psutil.Process().children():
+                with suppress(psutil.NoSuchProcess):
+                    self.most = max(self.most, child.memory_full_info().uss)
 
 
 def runner(job: Job, world: World, metrics: Metrics, recorder: Recorder, shelf: Shelf, fits: Fits) -> Runner:
@@ -195,14 +194,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--every", type=int, default=10, help="targets between two lines")
     asked = parser.parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    print("| predictive targets | memory | with a fit, most | after |\n| --- | --- | --- | --- |", flush=True)
+    print("| predictive targets | memory | while one learns | after |\n| --- | --- | --- | --- |", flush=True)
     began_s = time.monotonic()
     with TemporaryDirectory() as folder:
         fits = Fits(Path(folder), asked.fits)
         for number, taken in grown(asked.targets, asked.days, fits):
             if number % asked.every == 0 or number == asked.targets:
                 after_s = time.monotonic() - began_s
-                print(f"| {number} | {taken / 1e6:.0f} MB | {fits.most / 1e6:.0f} MB | {after_s:.0f} s |", flush=True)
+                learning = taken + fits.most
+                print(f"| {number} | {taken / 1e6:.0f} MB | {learning / 1e6:.0f} MB | {after_s:.0f} s |", flush=True)
     return 0
 
 

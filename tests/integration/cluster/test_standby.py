@@ -146,7 +146,7 @@ def test_during_a_rollout_nothing_drains_and_no_serving_pod_leaves_service(targe
 def test_a_rollout_that_will_not_go_on_blocks_drains_no_longer(target, ends):
     """Paused half-way by a person, or past its progress deadline: waiting for it could take for ever.
 
-    The Deployment's controller takes pods from both ReplicaSets then, a serving one too.
+    The Deployment's controller takes pods from both ReplicaSets then, serving ones too: never more than are to spare.
     """
     deployment = target.deployment
     target.runtime.loads = False
@@ -157,10 +157,13 @@ def test_a_rollout_that_will_not_go_on_blocks_drains_no_longer(target, ends):
     change = {"paused": True} if ends == "paused" else {"progressDeadlineSeconds": 1}
     deployment.cluster.apps.patch_namespaced_deployment(deployment.name, deployment.namespace, {"spec": change})
     wait_for("it to be over", lambda: not target.fleet().rolling_out)
+    assert target.to(3, 0, Drain.LABEL) == []
     [write] = target.to(2, 0, Drain.LABEL)
-    assert write.replicas == 2
-    deployment.wait_for_pods(3)
-    assert len(target.names(Phase.SERVING)) == 2
+    assert write.replicas == 3
+    deployment.wait_for_pods(4)
+    target.to(2, 0, Drain.LABEL)
+    assert len(target.names(Phase.SERVING)) >= 2
+    assert target.to(3, 0, Drain.LABEL) == []
 
 
 def test_pods_that_load_are_gated_before_they_serve(target):

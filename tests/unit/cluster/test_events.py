@@ -24,10 +24,10 @@ STALE = Problem("received", Missing(Cause.STALE, "75 s old"))
 DOWN = Problem("received", Missing(Cause.UNREACHABLE, "refused"))
 
 
-def tick(*, problems=(), ruled_by="hpa", outcomes=(), stuck=0, rewrites=(), paused=False):
+def tick(*, problems=(), ruled_by="hpa", reason="because", outcomes=(), stuck=0, rewrites=(), paused=False):
     pods = tuple(Pod(f"p{i}", Phase.STARTING, 0.0, stuck=True) for i in range(stuck))
     seen = Observation(100.0, Signals((), tuple(problems)), Fleet(2, pods, rewrites=tuple(rewrites)), paused)
-    decision = Decision(100.0, 2, 0, (Step(ruled_by, 2, 0, "because"),), ruled_by)
+    decision = Decision(100.0, 2, 0, (Step(ruled_by, 2, 0, reason),), ruled_by)
     return Tick("voice/tts", seen, decision, tuple(outcomes))
 
 
@@ -83,7 +83,7 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
         pytest.param(
             tick(),
             tick(ruled_by="bounds"),
-            [("Warning", "ScalingLimited", "ruled by bounds: because")],
+            [("Warning", "ScalingLimited", "because")],
             id="at the maximum",
         ),
         pytest.param(tick(ruled_by="bounds"), tick(ruled_by="bounds"), [], id="still there: said once"),
@@ -103,8 +103,14 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
         pytest.param(
             tick(),
             tick(ruled_by="hpa bounds"),
-            [("Warning", "ScalingLimited", "ruled by hpa bounds: because")],
+            [("Warning", "ScalingLimited", "because")],
             id="at the maximum of an HPA's rule",
+        ),
+        pytest.param(
+            tick(),
+            tick(ruled_by="present", reason="busy now; 10 pods are the maximum, and miss 5%"),
+            [("Warning", "ScalingLimited", "10 pods are the maximum, and miss 5%")],
+            id="a greatest size that is too small for a rule that weighs no others",
         ),
         pytest.param(
             tick(),

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from autoscaler.capacity.missed import ServiceLaw, table
 from autoscaler.cluster import status
 from autoscaler.cluster.status import (
     EXPLAINED,
@@ -29,6 +30,11 @@ from autoscaler.model import (
     Step,
     Tick,
 )
+from autoscaler.policies.predictive.watch import limits
+
+LAW = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0015)
+[TOO_SMALL] = limits(LAW, 0.01, out_of_reach=False, tables=table(LAW, 1.5, 10), load=12.0)
+"""What the predictive policy says at a load that its greatest size cannot carry."""
 
 
 def tick(*, problems=(), ruled_by="hpa", outcomes=(), reason="because"):
@@ -54,10 +60,25 @@ WELL = {"MetricsAvailable": "True", "AbleToScale": "True", "ScalingLimited": "Fa
             tick(outcomes=[Outcome(Scale(3, 2, "1"), done=False, detail="403")]), {"AbleToScale": "False"}, id="refused"
         ),
         pytest.param(tick(ruled_by="bounds"), {"ScalingLimited": "True"}, id="at a bound"),
+        pytest.param(
+            tick(ruled_by="present", reason=f"busy now; {TOO_SMALL}; and more"),
+            {"ScalingLimited": "True"},
+            id="too small",
+        ),
+        pytest.param(tick(ruled_by="order", reason=TOO_SMALL), {}, id="something else is said"),
     ],
 )
 def test_conditions(made, differs):
     assert conditions(made) == WELL | differs
+
+
+def test_of_a_greatest_size_that_is_too_small_it_is_said_what_it_misses():
+    [said] = [
+        each
+        for each in status_of(tick(ruled_by="present", reason=f"busy now; {TOO_SMALL}"))["conditions"]
+        if each["type"] == "ScalingLimited"
+    ]
+    assert (said["reason"], said["message"]) == ("AtBound", TOO_SMALL)
 
 
 def test_a_fleet_that_cannot_be_read_is_said():

@@ -60,6 +60,30 @@ def test_while_a_rollout_replaces_pods_none_goes_back_to_standby():
     assert plan(decision(2, 2), replace(fleet("SSSS"), rolling_out=True)) == ()
 
 
+@pytest.mark.parametrize("drain", Drain)
+@pytest.mark.parametrize(
+    ("old", "new", "wanted", "size"),
+    [
+        pytest.param("SSSS", "s", 4, 5, id="as many serve as shall: whichever goes may be one of them"),
+        pytest.param("SSSS", "s", 3, 4, id="one serves too many"),
+        pytest.param("SSSS", "ss", 1, 3, id="three serve too many"),
+        pytest.param("SS", "sss", 3, 5, id="fewer serve than shall"),
+        pytest.param("SS", "SS", 3, 3, id="all serve"),
+        pytest.param("SSSS", "", 1, 1, id="one template"),
+    ],
+)
+def test_a_rollout_that_will_not_go_on_costs_no_pod_that_shall_serve(old, new, wanted, size, drain):
+    """Kubernetes splits a lower size over both templates, whether their pods serve or never will."""
+    made = fleet(old + new)
+    pods = tuple(replace(pod, revision="new" if place >= len(old) else "old") for place, pod in enumerate(made.pods))
+    written = [
+        each.replicas for each in plan(decision(wanted), replace(made, pods=pods), drain) if isinstance(each, Scale)
+    ]
+    if drain is Drain.SIGTERM:
+        assert written == ([size] if size < len(pods) else [])
+    assert all(each >= size for each in written)
+
+
 NOW_S = 1000.0
 
 

@@ -253,3 +253,23 @@ def test_of_a_target_that_is_no_longer_sized_nothing_is_shown(registry):
     shown = {sample.labels.get("target") for family in registry.collect() for sample in family.samples}
     assert shown == {None, "voice/asr"}
     world.recorder.forget("voice/tts")
+
+
+@pytest.mark.parametrize(
+    ("starts_s", "skipped"),
+    [
+        pytest.param([0, 5, 10, 15], 0, id="none"),
+        pytest.param([0, 8, 10, 15.5], 0, id="late"),
+        pytest.param([0, 4.5, 9.5, 14.5], 0, id="the first was late"),
+        pytest.param([0, 5, 15, 20], 1, id="one"),
+        pytest.param([0, 8, 40], 6, id="many, after one that ran on"),
+        pytest.param([3600], 0, id="before the first there is none"),
+    ],
+)
+def test_ticks_that_were_due_and_did_not_take_place_are_counted(metrics, registry, starts_s, skipped):
+    now = [0.0]
+    ours = runner(World(metrics), metrics, Wish(), monotonic=lambda: now[0])
+    for start_s in starts_s:
+        now[0] = start_s
+        ours.run()
+    assert (registry.get_sample_value("speech_autoscaler_ticks_skipped_total", {"target": "voice/tts"}) or 0) == skipped

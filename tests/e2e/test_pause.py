@@ -1,0 +1,42 @@
+"""`autoscaler pause` and `resume` of targets that no controller has told of."""
+
+import pytest
+from rig.command import autoscaler
+
+from autoscaler.cli import exits
+from autoscaler.cluster.api import connect
+from autoscaler.cluster.status import reported
+
+pytestmark = pytest.mark.cluster
+
+
+def paused(cluster, namespace):
+    return {each.target: each.paused for each in reported(connect(cluster.plane.kubeconfig), namespace)}
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_a_name_that_means_nothing_is_neither_paused_nor_resumed(cluster, namespace, kubeconfig, command):
+    cluster.deploy(namespace, "tts", 1)
+    ended = autoscaler(command, "tss", "--kubeconfig", kubeconfig)
+    assert (ended.code, ended.out) == (exits.USAGE, "")
+    assert (
+        f"{namespace}/tss: no such Deployment, and no controller in namespace {namespace} has told of it" in ended.err
+    )
+    assert f"nothing is {command}d" in ended.err
+    assert paused(cluster, namespace) == {}
+
+
+def test_a_deployment_may_be_paused_before_any_controller_tells_of_it(cluster, namespace, kubeconfig):
+    cluster.deploy(namespace, "tts", 1)
+    ended = autoscaler("pause", "tts", "--kubeconfig", kubeconfig)
+    assert (ended.code, ended.out) == (exits.OK, f"{namespace}/tts paused\n")
+    assert "no controller" in ended.err
+    assert paused(cluster, namespace) == {f"{namespace}/tts": True}
+
+
+def test_a_target_that_is_gone_for_now_may_be_resumed(cluster, namespace, kubeconfig):
+    deployment = cluster.deploy(namespace, "tts", 1)
+    autoscaler("pause", "tts", "--kubeconfig", kubeconfig)
+    deployment.delete()
+    assert autoscaler("resume", "tts", "--kubeconfig", kubeconfig).code == exits.OK
+    assert paused(cluster, namespace) == {f"{namespace}/tts": False}
