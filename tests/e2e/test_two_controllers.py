@@ -9,7 +9,7 @@ import pytest
 from rig.controller import QUICK_LEASE
 from rig.installed import hand_overs, scale_writes, stale_writes
 from rig.processes import wait_for
-from rig.proxy import WELL, Treatment, proxy
+from rig.proxy import WELL, Treatment, delayed, proxy
 from rig.scene import BUSY, carry, policy
 
 pytestmark = [
@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.parametrize("prometheus", ["3"], indirect=True, ids=["prometheus-3"]),
 ]
 
-LEASE_S, _, RETRY_S = map(float, QUICK_LEASE.split("/"))
+LEASE_S, RENEW_S, RETRY_S = map(float, QUICK_LEASE.split("/"))
 TICK_S = 1.0
 TAKEOVER_S = LEASE_S + 2 * 1.2 * RETRY_S + TICK_S
 SLACK_S = 3.0
@@ -91,4 +91,33 @@ def test_a_leader_that_is_stopped_with_a_write_under_way_changes_nothing_when_it
         assert new.leading()
     assert {each.pod for each in scale_writes(installed) if each.status == 200} == {second}
     assert [holder for _, holder in hand_overs(installed)][:2] == [first, second]
+    assert stale_writes(installed) == []
+
+
+def slow_leases(request):
+    """The API server answers, but for the Lease later than it must be renewed."""
+    return delayed(RENEW_S + 1.0) if "/leases" in request.path else WELL
+
+
+def test_a_leader_whose_renewals_are_answered_too_late_steps_down_before_another_leads(
+    cluster, installed, pods, tts, policies
+):
+    first, second = installed.pods()
+    with (
+        proxy(cluster.plane) as between,
+        installed.leading(first, policies, url=between.url) as old,
+        installed.controller(second, policies) as new,
+    ):
+        wait_for("the other to stand by", lambda: new.get("/readyz")[0] == 200)
+        between.treat = slow_leases
+        wait_for("the other to lead", new.leading)
+        assert not old.leading()
+        carry(pods, tts, BUSY)
+        wait_for("tts to grow", lambda: tts.read().spec.replicas == 3)
+        assert "Lease cannot be asked" in str(old.log())
+        between.heal()
+        wait_for("it to hear who leads", lambda: old.get("/readyz")[0] == 200)
+        assert (old.leading(), new.leading()) == (False, True)
+    assert [holder for _, holder in hand_overs(installed)][:2] == [first, second]
+    assert {each.pod for each in scale_writes(installed) if each.status == 200} == {second}
     assert stale_writes(installed) == []
