@@ -32,6 +32,8 @@ PAUSED = "Paused"
 RESUMED = "Resumed"
 POLICY_REFUSED = "PolicyRefused"
 POLICY_ACCEPTED = "PolicyAccepted"
+SERVICE_MISDIRECTED = "ServiceMisdirected"
+SERVICE_SELECTS = "ServiceSelects"
 
 NOTE_CHARACTERS = 1024
 """The API takes no longer note (events.k8s.io/v1)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
@@ -133,10 +133,12 @@ class Reflector:
         watch_s: when the server shall end a watch.
         silence_s: when a watch counts as dead.
         timeout_s: for one page of a list.
-        optional: the cluster may not know this kind: then there are no objects, and it is asked again after a while.
+        nothing: statuses of a refusal that are no trouble (a kind that the cluster does not know, one that we may not
+            read): then no objects are known, and it is asked again after a while.
 
     Attributes:
         lists: how often everything was listed.
+        refused: whether the last list was refused so.
         problem: what went wrong since the last sign of life. That a watch can be opened is none: it has to say
             something, or to end when it was asked to.
     """
@@ -150,7 +152,7 @@ class Reflector:
         watch_s: float = WATCH_S,
         silence_s: float = SILENCE_S,
         timeout_s: float = 10.0,
-        optional: bool = False,
+        nothing: Collection[int] = (),
     ) -> None:
         self._call = call
         self._namespace = namespace
@@ -158,12 +160,13 @@ class Reflector:
         self._watch_s = watch_s
         self._silence_s = silence_s
         self._timeout_s = timeout_s
-        self._optional = optional
+        self._nothing = nothing
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch-{namespace}", daemon=True)
         self._heard_s: float | None = None
         self.problem = "not listed yet"
         self.lists = 0
+        self.refused = False
 
     def start(self) -> None:
         """Begin; the mirror is empty until the first list has come."""
@@ -214,10 +217,12 @@ class Reflector:
 
         try:
             self._mirror.replace(objects())
+            self.refused = False
         except RefusedError as error:
-            if not self._optional or error.status != _NOT_FOUND:
+            if error.status not in self._nothing:
                 raise
             self._mirror.replace([])
+            self.refused = True
         self.lists += 1
         self._alive()
         return version

@@ -6,7 +6,7 @@ Objects are plain JSON, as the server sends them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +67,8 @@ class DeploymentView:
     selector: str
     may_roll: bool
     """A rollout would be in progress: neither paused half-way nor past its progress deadline."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the pods that it makes."""
     sized: tuple[str, str] = ("", "")
     """When the size was last written, and by which field manager."""
     rewrites: tuple[tuple[float, Rewrite], ...] = ()
@@ -108,6 +110,23 @@ class RivalView:
     name: str
     owner: str
     """Name of the Deployment that it sizes; empty for another kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """What is kept of a Service."""
+
+    uid: str
+    name: str
+    selector: Mapping[str, str]
+    """Labels of the pods that get its traffic; empty where somebody else says which."""
+    owner: str = ""
+
+
+def service_view(service: Object) -> ServiceView:
+    """Read a Service."""
+    metadata = service["metadata"]
+    return ServiceView(metadata["uid"], metadata["name"], service["spec"].get("selector") or {})
 
 
 def hpa_view(hpa: Object) -> RivalView:
@@ -158,6 +177,7 @@ def deployment_view(deployment: Object) -> DeploymentView:
         reported=status.get("replicas", 0),
         selector=selector_of(deployment),
         may_roll=not late and not spec.get("paused"),
+        labels=(spec["template"].get("metadata") or {}).get("labels") or {},
         sized=_sized(metadata.get("managedFields") or ()),
     )
 
@@ -197,6 +217,23 @@ def pod_view(pod: Object) -> PodView:
     )
     ended = status.get("phase") in ("Failed", "Succeeded")
     return PodView(metadata["uid"], metadata["name"], _owner(pod), ended, seen)
+
+
+def misdirected(deployment: DeploymentView, service: ServiceView, *, by_role: bool) -> str | None:
+    """How a Service does not select the pods of a Deployment as it should; None where it does.
+
+    Args:
+        deployment: what is sized.
+        service: what is said to bring its traffic.
+        by_role: whether pods are taken out of service by their role.
+    """
+    selector = service.selector
+    if strange := {key: value for key, value in selector.items() if deployment.labels.get(key) != value}:
+        labels = ", ".join(f"{key}={value}" for key, value in sorted(strange.items()))
+        return f"Service {service.name} selects {labels}, which no pod of {deployment.name} has: none gets its traffic"
+    if by_role and selector and ROLE_LABEL not in selector:
+        return f"Service {service.name} does not select {ROLE_LABEL}: pods that stand by or drain get traffic too"
+    return None
 
 
 def fleet_of(deployment: DeploymentView, sets: Iterable[ReplicaSetView], pods: Iterable[PodView]) -> Fleet:

@@ -141,6 +141,13 @@ def _policy(problems: str) -> dict[str, str]:
     return _condition("PolicyValid", "False", "LastGoodInForce", problems)
 
 
+def _service(problem: str) -> dict[str, str]:
+    """A Service that does not select the pods; nothing is held for it."""
+    if not problem:
+        return _condition("ServiceSelects", "True", "Selected", "")
+    return _condition("ServiceSelects", "False", "Misdirected", problem)
+
+
 def _condition(kind: str, status: str, reason: str, message: str) -> dict[str, str]:
     return {"type": kind, "status": status, "reason": reason, "message": message}
 
@@ -192,6 +199,7 @@ class Statuses:
         self._before: dict[str, Tick] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._trouble: dict[str, str] = {}
+        self._misdirected: dict[str, str] = {}
         self._waiting: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._writing = False
         self._woken = threading.Condition()
@@ -224,6 +232,8 @@ class Statuses:
             return
         status = self._facts.get(name, {}) | status_of(tick)
         status["conditions"] = [*status["conditions"], _policy(self._trouble.get(name, ""))]
+        if name in self._misdirected:
+            status["conditions"].append(_service(self._misdirected[name]))
         before, self._before[name] = self._before.get(name), tick
         said, now_s = self._said.get(name), time.monotonic()
         gist = _gist(status)
@@ -251,6 +261,10 @@ class Statuses:
         news = self._trouble.get(target, "") != problems
         self._trouble[target] = problems
         return news
+
+    def misdirected(self, target: str, problem: str) -> None:
+        """Show from the next tick on how a target's Service does not select its pods; empty: it does."""
+        self._misdirected[target] = problem
 
     def flush(self, within_s: float) -> bool:
         """Wait until all is written that waits; whether it was in time."""

@@ -16,16 +16,21 @@ from autoscaler.cluster.objects import (
     PodView,
     ReplicaSetView,
     RivalView,
+    ServiceView,
     deployment_view,
     fleet_of,
     followed,
     hpa_view,
+    misdirected,
     pod_view,
     replica_set_view,
     scaled_object_view,
+    service_view,
 )
 from autoscaler.model import Cause, Fleet, Missing
 
+_FORBIDDEN, _UNKNOWN = (403,), (404,)
+"""A right that an older installation does not give, and a kind of an extension that the cluster does not have."""
 REWRITES_S = 600.0
 """For so long it is remembered that somebody else changed a size."""
 
@@ -36,9 +41,9 @@ def _scaled_objects(api: client.CustomObjectsApi, namespace: str, **options: Any
 
 
 class WatchedNamespace:
-    """Deployments, their ReplicaSets and pods in one namespace, and who else sizes them.
+    """Deployments, their ReplicaSets and pods in one namespace, who else sizes them, and what brings their traffic.
 
-    Any number of targets share five watches. `manager` is the field manager of this controller's own writes.
+    Any number of targets share six watches. `manager` is the field manager of this controller's own writes.
     """
 
     def __init__(
@@ -59,33 +64,33 @@ class WatchedNamespace:
         self._pods: Mirror[PodView] = Mirror(pod_view)
         self._hpas: Mirror[RivalView] = Mirror(hpa_view)
         self._scaled: Mirror[RivalView] = Mirror(scaled_object_view)
+        self._services: Mirror[ServiceView] = Mirror(service_view)
         apps, core = client.AppsV1Api(api), client.CoreV1Api(api)
         scaling = client.AutoscalingV2Api(api)
+        watch = partial(Reflector, namespace=namespace, watch_s=watch_s, silence_s=silence_s)
         self._reflectors = [
-            Reflector(call, namespace, mirror, watch_s=watch_s, silence_s=silence_s, optional=mirror is self._scaled)
-            for call, mirror in (
-                (apps.list_namespaced_deployment, self._deployments),
-                (apps.list_namespaced_replica_set, self._sets),
-                (core.list_namespaced_pod, self._pods),
-                (scaling.list_namespaced_horizontal_pod_autoscaler, self._hpas),
-                (partial(_scaled_objects, client.CustomObjectsApi(api)), self._scaled),
-            )
+            watch(apps.list_namespaced_deployment, mirror=self._deployments),
+            watch(apps.list_namespaced_replica_set, mirror=self._sets),
+            watch(core.list_namespaced_pod, mirror=self._pods),
+            watch(scaling.list_namespaced_horizontal_pod_autoscaler, mirror=self._hpas),
+            watch(partial(_scaled_objects, client.CustomObjectsApi(api)), mirror=self._scaled, nothing=_UNKNOWN),
         ]
+        self._traffic = watch(core.list_namespaced_service, mirror=self._services, nothing=_FORBIDDEN)
 
     def start(self) -> None:
         """Begin to list and watch; until all is listed, fleets are missing."""
-        for reflector in self._reflectors:
+        for reflector in (*self._reflectors, self._traffic):
             reflector.start()
 
     def stop(self) -> None:
         """End the watches."""
-        for reflector in self._reflectors:
+        for reflector in (*self._reflectors, self._traffic):
             reflector.stop()
 
     @property
     def lists(self) -> int:
         """How often something was listed anew."""
-        return sum(reflector.lists for reflector in self._reflectors)
+        return sum(reflector.lists for reflector in (*self._reflectors, self._traffic))
 
     def problem(self) -> Missing | None:
         """Why what was heard says nothing about now."""
@@ -103,6 +108,16 @@ class WatchedNamespace:
             if names := sorted(rival.name for rival in rivals.owned(deployment)):
                 return f"{kind} {names[0]} sizes it too"
         return None
+
+    def misdirected(self, deployment: str, service: str, *, by_role: bool) -> str | None:
+        """How a Service does not bring a Deployment's pods their traffic; None where it does, or that is not known."""
+        sized = self._deployments.named(deployment)
+        if sized is None or self._traffic.refused or self._traffic.silent_s() is None:
+            return None
+        found = self._services.named(service)
+        if found is None:
+            return f"no Service {self._namespace}/{service}: nothing brings {deployment} its traffic"
+        return misdirected(sized, found, by_role=by_role)
 
     def fleet(self, deployment: str) -> Fleet | Missing:
         """The fleet of one Deployment as last heard."""

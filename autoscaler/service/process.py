@@ -1,4 +1,4 @@
-"""The controller as a process: many targets, one election, five watches a namespace, one port."""
+"""The controller as a process: many targets, one election, six watches a namespace, one port."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
 from autoscaler.journal.explain import explain
 from autoscaler.journal.log import JsonlJournal
 from autoscaler.loop import Ports
+from autoscaler.model import Drain
 from autoscaler.policies.policy import Lasting
 from autoscaler.service.board import Board
 from autoscaler.service.clock import ClockWatch
@@ -35,6 +36,7 @@ from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
 from autoscaler.service.sources import Sources, history_of
 from autoscaler.service.targets import Targets
+from autoscaler.service.traffic import Traffic
 from autoscaler.service.trainer import BackgroundTrainer, Elsewhere, OneThread
 from autoscaler.service.wiring import REQUEST_S, Job, SystemClock
 
@@ -93,8 +95,9 @@ class Controller:
         self._statuses = Statuses(api, namespace, self._forbidden, explain, REQUEST_S)
         self._board = Board()
         self._identity = candidacy.identity if candidacy else "a dry run"
+        traffic = Traffic(self._misdirected, self._forbidden, self._metrics, self._statuses, self._announcer)
         self._recorder = Recorder(
-            self._metrics, [self._announcer, self._statuses, self._board, *([log] if log else [])]
+            self._metrics, [self._announcer, self._statuses, traffic, self._board, *([log] if log else [])]
         )
         self._metrics.lost.labels("event").set_function(lambda: float(self._announcer.lost))
         if log:
@@ -228,6 +231,13 @@ class Controller:
         if self._elector is None:
             return "dry run"
         return None if self._elector.leading() else "not the leader"
+
+    def _misdirected(self, target: str) -> str | None:
+        job = self._targets.job(target)
+        if job is None or job.service is None:
+            return None
+        watched = self._namespaces[job.namespace]
+        return watched.misdirected(job.deployment, job.service, by_role=job.target.drain is Drain.LABEL) or ""
 
     def _runner(self, job: Job, left: bytes | None) -> Runner:
         namespace, name = self._namespaces[job.namespace], job.target.name

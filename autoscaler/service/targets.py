@@ -63,6 +63,11 @@ class Targets:
         """What is sized, by target."""
         return {name: job for name, (job, _) in self._running.items()}
 
+    def job(self, name: str) -> Job | None:
+        """That of one target; None where it is not sized any more."""
+        found = self._running.get(name)
+        return found and found[0]
+
     @property
     def runners(self) -> tuple[Runner, ...]:
         """Their runners."""

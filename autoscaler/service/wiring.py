@@ -28,6 +28,8 @@ class Job:
     namespace: str
     deployment: str
     objective_s: float
+    service: str | None
+    """What the policy says brings the traffic."""
 
     @property
     def forbidden(self) -> str | None:
@@ -106,7 +108,7 @@ def _job(policy: LoadedPolicy, own_namespace: str, workload: Workload | None) ->
     served = policy.serving(None if policy.workload else workload)
     rule, rails = build(policy, served)
     sized = Target(f"{namespace}/{target.name}", rule, rails, _drain(policy))
-    return Job(policy, sized, namespace, target.name, served.objective_s)
+    return Job(policy, sized, namespace, target.name, served.objective_s, target.service)
 
 
 def _drain(policy: LoadedPolicy) -> Drain:

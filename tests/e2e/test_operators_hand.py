@@ -163,3 +163,34 @@ def test_targets_of_the_same_name_and_of_the_longest_are_told_apart(installed, p
 
         wait_for("both statuses", lambda: set(maps()) == {f"{namespace}/tts", target})
         assert len(maps()[target]) <= 253
+
+
+def select(deployment, **labels):
+    body = {"spec": {"selector": labels}}
+    deployment.cluster.core.patch_namespaced_service(deployment.name, deployment.namespace, body)
+
+
+def test_a_service_that_does_not_select_the_pods_is_said_and_holds_nothing(installed, pods, prometheus, tts):
+    tts.expose()
+    text = policy("tts", prometheus.url).replace("kind: Deployment", "service: tts, kind: Deployment")
+    metric = "speech_autoscaler_service_misdirected"
+
+    def conditions():
+        status = status_of(installed.cluster, installed.namespace, "tts") or {"conditions": []}
+        return {each["type"]: each["status"] for each in status["conditions"]}
+
+    with installed.leading(installed.pods()[0], installed.policies(tts=text)) as ours:
+        wait_for("all to be well", lambda: conditions().get("ServiceSelects") == "True")
+        select(tts, app="ttts")
+        said = wait_for("it", lambda: events(installed.cluster, installed.namespace, "ServiceMisdirected", "tts"))
+        assert said == ["Service tts selects app=ttts, which no pod of tts has: none gets its traffic"]
+        wait_for("the condition", lambda: conditions()["ServiceSelects"] == "False")
+        assert ours.metric(metric) == 1
+        carry(pods, tts, BUSY)
+        wait_for("growth all the same", lambda: tts.read().spec.replicas > 2)
+        select(tts, app="tts")
+        wait_for("its end", lambda: events(installed.cluster, installed.namespace, "ServiceSelects", "tts"))
+        wait_for("the condition", lambda: conditions()["ServiceSelects"] == "True")
+        assert ours.metric(metric) == 0
+        installed.cluster.core.delete_namespaced_service("tts", installed.namespace)
+        wait_for("a Service that is gone to be said", lambda: ours.metric(metric) == 1)

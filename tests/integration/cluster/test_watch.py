@@ -75,7 +75,7 @@ class TestRealServer:
             wait_for("its end", lambda: isinstance(gone := fleet.read(), Missing) and gone.cause is Cause.ABSENT)
             tts.cluster.deploy(tts.namespace, "tts", 1)
             seen(lambda now: now.count(Phase.SERVING) == 1)
-            assert watched.lists == 5
+            assert watched.lists == 6
 
     @pytest.mark.parametrize(("kind", "rival"), [("Deployment", True), ("StatefulSet", False)])
     def test_an_hpa_that_sizes_a_target_is_a_rival(self, api, tts, kind, rival):
@@ -246,13 +246,14 @@ def test_a_long_list_is_read_in_pages(tmp_path):
         assert mirror.named("a").replicas == 10
 
 
-def test_a_kind_that_the_cluster_does_not_know_is_empty_and_asked_for_again(tmp_path):
-    unknown = reply({"message": "the server could not find the requested resource"}, 404)
+@pytest.mark.parametrize("status", [403, 404], ids=["may not be read", "is not known"])
+def test_a_kind_that_need_not_be_there_is_empty_and_asked_for_again(tmp_path, status):
+    unknown = reply({"message": "the server could not find the requested resource"}, status)
     played = Played([unknown, listed(thing("a", 10)), unknown], [unknown])
-    with reflected(tmp_path, played, watch_s=0.05, optional=True) as (mirror, reflector):
+    with reflected(tmp_path, played, watch_s=0.05, nothing=(status,)) as (mirror, reflector):
         wait_for("it to come, and to go", lambda: reflector.lists == 3)
         assert mirror.named("a") is None
-        assert (reflector.problem, played.from_versions) == ("", ["10"])
+        assert (reflector.problem, reflector.refused, played.from_versions) == ("", True, ["10"])
 
 
 def test_a_list_that_fails_is_tried_again(tmp_path):

@@ -5,7 +5,14 @@ import copy
 import pytest
 
 from autoscaler.cluster import objects
-from autoscaler.cluster.objects import deployment_view, pod_view, replica_set_view, selector_of
+from autoscaler.cluster.objects import (
+    deployment_view,
+    misdirected,
+    pod_view,
+    replica_set_view,
+    selector_of,
+    service_view,
+)
 from autoscaler.model import Phase
 
 CREATED, LOADED = "2026-11-21T10:00:00Z", "2026-11-21T10:00:17Z"
@@ -27,7 +34,12 @@ def owner(uid, kind="ReplicaSet"):
 def deployment(replicas=2, *, paused=False, conditions=(), reported=2):
     return {
         "metadata": {"uid": "d", "resourceVersion": "77", "name": "tts"},
-        "spec": {"replicas": replicas, "paused": paused, "selector": {"matchLabels": {"app": "tts"}}},
+        "spec": {
+            "replicas": replicas,
+            "paused": paused,
+            "selector": {"matchLabels": {"app": "tts"}},
+            "template": {"metadata": {"labels": {"app": "tts", objects.ROLE_LABEL: "serving"}}},
+        },
         "status": {"replicas": reported, "conditions": list(conditions)},
     }
 
@@ -310,3 +322,25 @@ def test_a_pod_that_does_not_say_when_it_became_ready_was_ready_from_the_start()
     made = pod()
     made["status"]["conditions"][0]["lastTransitionTime"] = None
     assert pod_of(made).loaded_at_s == CREATED_S
+
+
+ROLE = objects.ROLE_LABEL
+
+
+@pytest.mark.parametrize(
+    ("selector", "by_role", "said"),
+    [
+        pytest.param({"app": "tts"}, False, None, id="its pods"),
+        pytest.param({"app": "tts", ROLE: "serving"}, True, None, id="its pods that serve"),
+        pytest.param({"app": "ttts"}, False, "selects app=ttts, which no pod of tts has", id="a typo"),
+        pytest.param({"app": "tts", "tier": "gpu"}, False, "selects tier=gpu, which", id="a label that is not there"),
+        pytest.param({"app": "tts"}, True, f"does not select {ROLE}: pods that stand by", id="whatever their role"),
+        pytest.param({}, True, None, id="no selector: somebody else says who"),
+        pytest.param(None, False, None, id="none at all"),
+    ],
+)
+def test_whether_a_service_selects_the_pods(selector, by_role, said):
+    service = {"metadata": {"uid": "s", "name": "front"}, "spec": {"selector": selector}}
+    found = misdirected(deployment_view(deployment()), service_view(service), by_role=by_role)
+    assert (found is None) == (said is None)
+    assert said is None or said in found

@@ -1,0 +1,57 @@
+"""Whether the Service that a policy names brings its target's pods their traffic.
+
+Where it does not, every figure of the target is of no traffic, or pods that stand by get some: that is said with the
+status, in an Event and as a metric. Nothing is held for it: what is measured rules, and a Service may be moved by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from autoscaler.cluster.events import SERVICE_MISDIRECTED, SERVICE_SELECTS, Announcer, Note
+from autoscaler.cluster.status import Statuses
+from autoscaler.model import Tick
+from autoscaler.service.recorder import Metrics
+
+
+class Traffic:
+    """Journal that looks at each tick whether a target's Service is right.
+
+    Args:
+        problem: what is wrong with a target's Service, empty where nothing is; None where its policy names none.
+        forbidden: why nothing may be said.
+        metrics, statuses, announcer: where it is said.
+    """
+
+    def __init__(
+        self,
+        problem: Callable[[str], str | None],
+        forbidden: Callable[[], str | None],
+        metrics: Metrics,
+        statuses: Statuses,
+        announcer: Announcer,
+    ) -> None:
+        self._problem = problem
+        self._forbidden = forbidden
+        self._metrics = metrics
+        self._statuses = statuses
+        self._announcer = announcer
+        self._said: dict[str, str] = {}
+
+    def append(self, tick: Tick) -> None:
+        """See `Journal`. Who begins to lead says what then holds."""
+        target = tick.target
+        problem = self._problem(target)
+        if problem is None:
+            return
+        self._metrics.misdirected.labels(target).set(bool(problem))
+        self._statuses.misdirected(target, problem)
+        if self._forbidden() is not None:
+            self._said.pop(target, None)
+        elif self._said.get(target, "") != problem:
+            self._said[target] = problem
+            if problem:
+                note = Note("Warning", SERVICE_MISDIRECTED, problem)
+            else:
+                note = Note("Normal", SERVICE_SELECTS, "the Service selects the pods again")
+            self._announcer.announce(target, note)
