@@ -195,7 +195,7 @@ class Reflector:
             except _GoneError:
                 version = None
             except Exception as error:  # noqa: BLE001 — whatever was sent: who ends here never hears anything again
-                if isinstance(error, RefusedError) and error.status in (_GONE, _NOT_FOUND):
+                if isinstance(error, RefusedError) and error.status in (_GONE, _NOT_FOUND, *self._nothing):
                     version = None
                 self.problem = f"{type(error).__name__}: {error}"
                 self._stopped.wait(random.uniform(0, pause_s))  # noqa: S311 — spreads retries, guards nothing
