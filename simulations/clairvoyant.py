@@ -60,7 +60,7 @@ def reference(trace: Trace, workload: Workload, seed: int, conditions: Condition
         InvalidInput: pods serve in batches, for which there is no plan.
     """
     conditions = conditions or Conditions()
-    if conditions.batching.size > 1:
+    if workload.batching.size > 1:
         raise InvalidInput("there is no clairvoyant reference for pods that serve in batches")
     traffic = draw(trace, workload, seed)
     problem = pose(traffic, workload, conditions)

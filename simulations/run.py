@@ -107,7 +107,7 @@ def _result(case: Case, traffic: Traffic, world: World, record: Record, referenc
     workload, conditions = case.workload, case.conditions
     runs = world.engine
     happened = Run(traffic, runs.finish_s, runs.pod_log(), runs.queued_at_step, world.step_s)
-    outcome = score(happened, workload, conditions.batching, conditions.warm_up_s)
+    outcome = score(happened, workload, conditions.warm_up_s)
     pod_hours = outcome.pod_s / 3600
     figures = Figures(
         policy=case.policy,

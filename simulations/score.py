@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from autoscaler.model import Workload
 from simulations.draw import Traffic
-from simulations.engine import Batching, PodLog
+from simulations.engine import PodLog
 from simulations.result import Timeline
 
 Floats = npt.NDArray[np.float64]
@@ -74,7 +74,7 @@ def phases(pods: PodLog, end_s: float) -> Phases:
     return Phases((placed, loaded), standby, served, (leaving, gone))
 
 
-def score(run: Run, workload: Workload, batching: Batching, warm_up_s: float) -> Outcome:
+def score(run: Run, workload: Workload, warm_up_s: float) -> Outcome:
     """Score what arrives, and what pods cost, from the end of the warm-up to the end of the replay."""
     traffic, pods = run.traffic, run.pods
     first = int(np.searchsorted(traffic.arrival_s, warm_up_s))
@@ -96,11 +96,11 @@ def score(run: Run, workload: Workload, batching: Batching, warm_up_s: float) ->
         starting_s=starting_s,
         standby_s=standby_s,
         pod_starts=int(np.count_nonzero(pods.ordered_s >= warm_up_s)),
-        lower_bound_s=lower_bound_s(traffic, workload, batching, warm_up_s),
+        lower_bound_s=lower_bound_s(traffic, workload, warm_up_s),
     )
 
 
-def lower_bound_s(traffic: Traffic, workload: Workload, batching: Batching, warm_up_s: float) -> float:
+def lower_bound_s(traffic: Traffic, workload: Workload, warm_up_s: float) -> float:
     """Pod-seconds that no plan can undercut: the service time of the cheapest requests, and one pod always.
 
     A plan may miss the share that the objective leaves, at best the longest requests; served late or not,
@@ -110,8 +110,9 @@ def lower_bound_s(traffic: Traffic, workload: Workload, batching: Batching, warm
     kept = math.ceil(len(service_s) * workload.objective_share)
     cheapest_s = np.partition(service_s, kept - 1)[:kept] if kept else service_s
     work_s = float(cheapest_s.sum())
-    if batching.size > 1:
-        work_s = batching.share * work_s + kept * batching.base_s / batching.size
+    if workload.batching.size > 1:
+        shared, size = workload.batching.base_share, workload.batching.size
+        work_s = (1 - shared) * work_s + kept * shared * workload.service_mean_s / size
     always_s = min(1, workload.min_replicas) * (traffic.duration_s - warm_up_s)
     return max(work_s / workload.concurrency, always_s)
 

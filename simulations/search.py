@@ -18,7 +18,6 @@ from autoscaler.model import InvalidInput
 from autoscaler.spec import find_workload
 from simulations import clairvoyant, hindsight, spaces, tuned
 from simulations.draw import draw
-from simulations.engine import Batching
 from simulations.hindsight import Criterion, Limits, Mark, Score
 from simulations.peers import Family, Fixed, Hpa, Kpa, Setting
 from simulations.report.words import allowed
@@ -60,7 +59,7 @@ def baseline(case: Case, seed: int) -> Baseline:
 def floor_pod_hours(case: Case, seed: int) -> float:
     """What no plan can undercut."""
     traffic = draw(case.trace, case.workload, seed)
-    return lower_bound_s(traffic, case.workload, Batching(), Conditions().warm_up_s) / 3600
+    return lower_bound_s(traffic, case.workload, Conditions().warm_up_s) / 3600
 
 
 # ---------------------------------------------------------------- one setting for each trace

@@ -139,7 +139,7 @@ def replayed(
     play(world, target, Record(0.0), jump.traffic.duration_s)
     runs = world.engine
     run = Run(jump.traffic, runs.finish_s, runs.pod_log(), runs.queued_at_step, world.step_s)
-    return _told(run, jump, served.objective_s, score(run, served, conditions.batching, conditions.warm_up_s).pod_s)
+    return _told(run, jump, served.objective_s, score(run, served, conditions.warm_up_s).pod_s)
 
 
 def _told(run: Run, jump: Jump, objective_s: float, pod_s: float) -> Told:

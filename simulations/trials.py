@@ -84,7 +84,7 @@ def replay(case: Case, traffic: Traffic, setting: Setting, seed: int) -> Trial:
     play(world, target, Record(world.origin_s + conditions.warm_up_s), traffic.duration_s)
     runs = world.engine
     happened = Run(traffic, runs.finish_s, runs.pod_log(), runs.queued_at_step, world.step_s)
-    found = score(happened, workload, conditions.batching, conditions.warm_up_s)
+    found = score(happened, workload, conditions.warm_up_s)
     missed = (found.late + found.left) / found.requests if found.requests else 0.0
     return Trial(missed, found.pod_s / 3600, found.pod_starts / (scored_s / 3600))
 

@@ -72,7 +72,6 @@ class Conditions:
     line: int = engine.UNLIMITED
     """Largest number of requests waiting in a line (the shared one, or each pod's); more are rejected."""
     gpus: int = engine.UNLIMITED
-    batching: engine.Batching = field(default_factory=engine.Batching)
     fail_ratio: float = 0.0
     """Share of the starts that crash when they should have loaded, and are repeated with the kubelet's back-off."""
     hang_ratio: float = 0.0
@@ -173,6 +172,7 @@ class SimulatedScrapes:
             left=left,
             service_s=service_s,
             concurrency_s=concurrency_s,
+            busy_s=busy_s,
             queued=queued,
             in_flight=received - completed - left,
             busy=busy,
@@ -316,12 +316,17 @@ def _service(workload: Workload, conditions: Conditions) -> engine.Service:
         objective_s=workload.objective_s,
         slots=workload.concurrency,
         routing=_ROUTING[workload.routing],
-        batching=conditions.batching,
+        batching=_batches(workload),
         patience_s=workload.patience_s,
         line=conditions.line,
         gpus=conditions.gpus,
         promotion_s=conditions.promotion_s,
     )
+
+
+def _batches(workload: Workload) -> engine.Batching:
+    batching = workload.batching
+    return engine.Batching(batching.size, batching.base_share * workload.service_mean_s, 1 - batching.base_share)
 
 
 def _load(name: str, traffic: Traffic, workload: Workload, seed: int, conditions: Conditions) -> engine.Load:

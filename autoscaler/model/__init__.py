@@ -28,11 +28,12 @@ from autoscaler.model.signals import (
     Scrape,
     Signals,
 )
-from autoscaler.model.workload import ColdStart, Routing, Workload
+from autoscaler.model.workload import Batching, ColdStart, Routing, Workload
 
 __all__ = [
     "NOT_EXPORTED",
     "Action",
+    "Batching",
     "Cause",
     "ColdStart",
     "Decision",

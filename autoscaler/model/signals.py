@@ -55,9 +55,11 @@ class Scrape:
     left: Reading = NOT_EXPORTED
     """Requests that were rejected or gave up waiting (counter)."""
     service_s: Reading = NOT_EXPORTED
-    """Seconds spent serving finished requests, without queueing (counter)."""
+    """Seconds spent serving finished requests, without queueing: for each of a batch its whole time (counter)."""
     concurrency_s: Reading = NOT_EXPORTED
     """Integral over time of requests queued or in service (counter)."""
+    busy_s: Reading = NOT_EXPORTED
+    """Integral over time of the slots in use (counter). Below `service_s` where requests share a batch."""
     queued: Reading = NOT_EXPORTED
     """Requests waiting (gauge)."""
     in_flight: Reading = NOT_EXPORTED

@@ -35,6 +35,28 @@ class ColdStart:
 
 
 @dataclass(frozen=True, slots=True)
+class Batching:
+    """Requests that a slot takes at once, without waiting for more; they are answered together.
+
+    A batch of n takes `base_share + (1 - base_share) n` times as long as a request alone.
+    """
+
+    size: int = 1
+    """The most that a batch holds; 1 is no batching."""
+    base_share: float = 0.0
+    """Part of the time of a request alone that a batch takes but once, 0 to 1."""
+
+    def takes(self, requests: float) -> float:
+        """Time of a batch, in those of a request alone."""
+        return self.base_share + (1 - self.base_share) * requests
+
+    @property
+    def gain(self) -> float:
+        """How many times as many requests full batches serve as single ones."""
+        return self.size / self.takes(self.size)
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """One speech service."""
 
@@ -48,7 +70,8 @@ class Workload:
     """Coefficient of variation of the service time."""
     cold_start: ColdStart
     concurrency: int = 1
-    """Requests that one pod serves at a time."""
+    """Requests, or batches, that one pod serves at a time."""
+    batching: Batching = Batching()
     routing: Routing = Routing.SHARED_QUEUE
     patience_s: float = math.inf
     """A request that has waited this long leaves."""

@@ -132,6 +132,7 @@ SPEECH = Exporter(
         Metric("refused", "speech_requests_rejected_total", Kind.COUNTER, only=("reason", REFUSED)),
         Metric("service_s", "speech_service_seconds_sum", Kind.COUNTER),
         Metric("concurrency_s", "speech_queue_integral_seconds_total", Kind.COUNTER),
+        Metric("busy_s", "speech_busy_seconds_total", Kind.COUNTER),
         Metric("queued", "speech_queue_depth", Kind.SUM),
         Metric("in_flight", "speech_requests_in_flight", Kind.SUM),
         Metric("busy", "speech_slots_busy", Kind.SUM),

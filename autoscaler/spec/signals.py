@@ -193,6 +193,8 @@ class Queries(Model):
     """Seconds spent serving finished requests, without queueing (counter)."""
     concurrency_s: CoreQuery | None = Field(default=None, alias="concurrencySeconds")
     """Integral over time of requests queued or in service (counter)."""
+    busy_s: CoreQuery | None = Field(default=None, alias="busySeconds")
+    """Integral over time of the slots in use (counter): says how many requests share a batch."""
     queued: CoreQuery | None = None
     """Requests waiting (gauge). A target whose series are absent holds."""
     in_flight: CoreQuery | None = None

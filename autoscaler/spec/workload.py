@@ -21,15 +21,26 @@ class Objective(Model):
     """Share of requests that must be within the latency."""
 
 
+class Batching(Model):
+    """Requests that a slot takes at once, without waiting for more. Without it each is served alone."""
+
+    size: Annotated[Count, Field(ge=1, le=1024)] = Field(examples=[8])
+    """The most that one batch holds."""
+    base_share: Share = Field(examples=["60%"])
+    """Part of the time of a request alone that a batch takes but once: a batch of n takes base + (1 - base) n of it."""
+
+
 class Service(Model):
     """How long one request holds a pod. Priors: measured values take over."""
 
     mean_s: Duration = Field(alias="mean", examples=["180ms"])
-    """Mean service time, without queueing."""
+    """Mean service time of a request alone, without queueing."""
     cv: Annotated[Real, within(0, 10)] = 1.0
     """Coefficient of variation of the service time: 0 is constant, 1 as spread as an exponential law."""
     concurrency: Annotated[Count, Field(ge=1, le=10_000)] = 1
-    """Requests that one pod serves at a time."""
+    """Requests, or batches, that one pod serves at a time."""
+    batching: Batching | None = None
+    """How it serves several together; how long one takes alone is measured all the same."""
 
 
 class ColdStart(Model):
@@ -89,6 +100,10 @@ class WorkloadFile(Model):
     spec: WorkloadSpec
 
 
+def _batching(spec: Batching | None) -> model.Batching:
+    return model.Batching(spec.size, spec.base_share) if spec else model.Batching()
+
+
 def to_model(name: str, spec: WorkloadSpec, bounds: Replicas | None = None) -> model.Workload:
     """The workload as the core and the simulator know it, within the given bounds or else its own.
 
@@ -106,6 +121,7 @@ def to_model(name: str, spec: WorkloadSpec, bounds: Replicas | None = None) -> m
         service_cv=spec.service.cv,
         cold_start=model.ColdStart(spec.cold_start.typical_s, spec.cold_start.slow_s),
         concurrency=spec.service.concurrency,
+        batching=_batching(spec.service.batching),
         routing=model.Routing(spec.routing),
         patience_s=math.inf if spec.patience_s is None else spec.patience_s,
         min_replicas=within.min,

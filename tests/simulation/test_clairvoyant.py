@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from simulation.cases import ASR, TTS, steady
 
-from autoscaler.model import InvalidInput
+from autoscaler.model import Batching, InvalidInput
 from simulations import clairvoyant
 from simulations.draw import draw
-from simulations.engine import Batching
 from simulations.run import run
 from simulations.score import lower_bound_s
 from simulations.traffic import Trace, find
-from simulations.world import Conditions
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +34,7 @@ def test_it_spends_the_misses_that_are_permitted_and_no_more(workload):
 def test_it_costs_more_than_the_hard_lower_bound_and_less_than_the_right_constant():
     trace = square()
     plan = clairvoyant.reference(trace, TTS, 1)
-    bound_s = lower_bound_s(draw(trace, TTS, 1), TTS, Batching(), 120.0)
+    bound_s = lower_bound_s(draw(trace, TTS, 1), TTS, 120.0)
     peak = plan.pods.max()
     assert bound_s / 3600 < plan.pod_hours < 0.8 * peak * (1200 - 120) / 3600
 
@@ -84,7 +82,7 @@ def test_as_a_policy_it_costs_what_its_plan_says():
 
 def test_batches_have_no_reference():
     with pytest.raises(InvalidInput, match="batches"):
-        clairvoyant.reference(square(), TTS, 1, Conditions(batching=Batching(4, 0.05, 0.5)))
+        clairvoyant.reference(square(), replace(TTS, batching=Batching(4, 0.5)), 1)
 
 
 def test_a_plan_is_made_once(monkeypatch):

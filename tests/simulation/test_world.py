@@ -8,9 +8,8 @@ import pytest
 from simulation.cases import TTS, scripted, steady
 
 from autoscaler.loop import begin, tick
-from autoscaler.model import Cause, Phase, Relabel, Routing, Scale
+from autoscaler.model import Batching, Cause, Phase, Relabel, Routing, Scale
 from simulations.draw import draw
-from simulations.engine import Batching
 from simulations.run import Case, Record, run
 from simulations.traffic import Trace
 from simulations.world import Conditions, World, first_pods, step_of
@@ -279,10 +278,10 @@ def test_every_routing_can_be_replayed(routing):
 def test_batches_serve_what_single_slots_cannot():
     trace = Trace("heavy", 1.0, np.full(600, 30.0))
     single = run(Case(trace, TTS, "x", scripted((-math.inf, 4, 0)))).figures
-    batched = Conditions(batching=Batching(8, 0.1, 0.3))
+    batched = replace(TTS, batching=Batching(8, 0.6))
     assert (
         single.missed_ratio
         > 0.9
         > 0.1
-        > run(Case(trace, TTS, "x", scripted((-math.inf, 4, 0)), 1, batched)).figures.missed_ratio
+        > run(Case(trace, batched, "x", scripted((-math.inf, 4, 0)))).figures.missed_ratio
     )

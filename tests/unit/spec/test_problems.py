@@ -132,8 +132,8 @@ def test_a_file_in_order_has_no_problem(problems, policy):
         pytest.param(
             "mean: 180ms}",
             "cv: 0.6}",
-            "my.yaml:8:5 spec.workload.service.mean: missing — required: Mean service time, without queueing. "
-            "Such as 180ms.",
+            "my.yaml:8:5 spec.workload.service.mean: missing — required: Mean service time of a request alone, without "
+            "queueing. Such as 180ms.",
             id="missing key, told at its parent",
         ),
         pytest.param(
