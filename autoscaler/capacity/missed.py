@@ -8,14 +8,15 @@ Formula and its check against simulation: research note "algorithm", C.3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from autoscaler.model import Routing
+from autoscaler.capacity import batched
+from autoscaler.model import Batching, Routing
 
 Floats = npt.NDArray[np.floating]
 
@@ -31,6 +32,12 @@ CROWDING = 0.7
 """Share of the spare capacity of many pods that least-outstanding routing cannot use."""
 LOAD_STEP = 0.1
 """Busy slots between two columns of a table."""
+_NORMAL = np.polynomial.hermite_e.hermegauss(7)
+"""Points and weights for a mean over the standard normal law."""
+BURST = 2.5
+"""Objectives over which what varies is felt: bursts of less are gone before they matter."""
+BATCH_TIME = 0.5
+"""Part of the objective that a batch may take: a request may have to wait for the one before its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +45,32 @@ class ServiceLaw:
     """How one pod serves, as measured."""
 
     mean_s: float
+    """Of a request that is served alone."""
     cs2: float
     """Squared coefficient of variation of the service time."""
     objective_s: float
     sure_miss_ratio: float
     """Share of requests whose service alone exceeds the objective: no number of pods saves them."""
     slots: int = 1
-    """Requests that one pod serves at a time."""
+    """Requests, or batches, that one pod serves at a time."""
+    batching: Batching = field(default_factory=Batching)
     routing: Routing = Routing.SHARED_QUEUE
 
     @property
     def wait_s(self) -> float:
         """Time that the objective leaves for waiting, at least a hundredth of the service time."""
         return max(self.objective_s - self.mean_s, 0.01 * self.mean_s)
+
+    @property
+    def carried(self) -> float:
+        """Load that one pod serves in time, in busy slots: more than it has where batches save work."""
+        batching = self.batching
+        if batching.size == 1:
+            return float(self.slots)
+        longest = BATCH_TIME * self.objective_s / self.mean_s
+        fitting = (longest - batching.base_share) / max(1 - batching.base_share, 1e-9)
+        size = min(max(fitting, 1.0), float(batching.size))
+        return self.slots * size / batching.takes(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +98,7 @@ def table(law: ServiceLaw, dispersion: float, max_pods: int) -> Table:
 
     `dispersion` is the variance of the arrivals' counts over their mean (1 for Poisson).
     """
-    load = np.arange(round(1.5 * max_pods * law.slots / LOAD_STEP) + 1) * LOAD_STEP
+    load = np.arange(round(1.5 * max_pods * law.carried / LOAD_STEP) + 1) * LOAD_STEP
     pods = np.arange(1, max_pods + 1)
     share = np.maximum.accumulate(missed_share(law, dispersion, pods, load), axis=1)
     # A further pod never hurts; the approximation bends by a trifle where Erlang's correction sets in.
@@ -105,6 +125,8 @@ def missed_share(law: ServiceLaw, dispersion: float, pods: npt.NDArray[np.int_],
     Returns:
         Shares between `law.sure_miss_ratio` and 1; shape (pods, loads).
     """
+    if law.batching.size > 1:
+        return np.maximum(_batched(law, dispersion, pods, load), law.sure_miss_ratio)
     if law.routing in (Routing.RANDOM, Routing.ROUND_ROBIN):
         # Each pod is a queue of its own under its part of the arrivals; a random split thins their dispersion, and
         # taking turns evens them out besides.
@@ -126,6 +148,26 @@ def _crowded(law: ServiceLaw, pods: int, load: Floats) -> Floats:
     """
     spare = np.maximum(pods * law.slots - load, 0.0)
     return np.asarray(load + CROWDING * (1 - 1 / pods) ** 2 * spare)
+
+
+def _batched(law: ServiceLaw, dispersion: float, pods: npt.NDArray[np.int_], load: Floats) -> Floats:
+    """The same where pods serve in batches, by the table; shape (pods, loads).
+
+    The table is of Poisson arrivals. What others vary beyond it over the time that a request may take is felt as
+    another load: the mean over a normal law of loads, by the requests that come with each.
+    """
+    table, slots = batched.shipped(), pods * float(law.slots)
+    service = batched.Service(law.routing, law.batching, law.cs2**0.5)
+    most = law.batching.gain * slots[:, None]
+    spread = np.sqrt(max(dispersion - 1, 0.0) * load * law.mean_s / (BURST * law.objective_s))
+    missed, came = np.zeros((len(pods), len(load))), np.zeros(len(load))
+    for point, weight in zip(*_NORMAL, strict=True):
+        felt = np.maximum(load + point * spread, 0.0)
+        missed += weight * felt * table.missed(service, slots, felt / most, law.objective_s / law.mean_s)
+        came += weight * felt
+    share = np.divide(missed, came, out=np.zeros_like(missed), where=came > 0)
+    beyond = load / most > table.grid.use[-1]
+    return np.where(beyond, np.maximum(share, _pooled(law, dispersion, pods, load / law.batching.gain)), share)
 
 
 def _pooled(law: ServiceLaw, dispersion: float, pods: npt.NDArray[np.int_], load: Floats) -> Floats:

@@ -56,7 +56,7 @@ class Demand:
     @classmethod
     def begin(cls, workload: Workload, interval_s: float) -> Demand:
         """Nothing measured yet: the workload's priors."""
-        meter = ServiceMeter(1 - workload.objective_share)
+        meter = ServiceMeter(1 - workload.objective_share, workload.batching)
         return cls(interval_s, prior_law(workload), Dispersion.over(interval_s), meter)
 
     @property

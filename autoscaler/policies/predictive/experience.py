@@ -267,7 +267,7 @@ def lead_s(memory: Memory) -> float:
 def replay(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> None:
     """Let the shadows live through the end of the history, as if it came now."""
     first = counts[: round(60 / settings.interval_s)]
-    pods = math.ceil(float(first.mean()) * slots_per_request(memory) / USE_AT_START / settings.workload.concurrency)
+    pods = math.ceil(float(first.mean()) * slots_per_request(memory) / USE_AT_START / memory.demand.law.carried)
     memory.shadows = Shadows.begin(max(1, pods), memory.windows.served_from, settings.bounds.max_pods)
     prices = grid(memory.demand.law.mean_s) / settings.spare_price
     foreseen = _foreseen(memory, settings, counts, known)

@@ -272,7 +272,7 @@ class PredictivePolicy:
         load = memory.traffic.level.value * slots_per_request(memory)
         hopeless = memory.demand.service.out_of_reach
         tables = capacity(memory, self.settings)
-        return [*limits(law, budget, out_of_reach=hopeless, tables=tables, load=load), *memory.watch.said()]
+        return [*limits(law, budget, out_of_reach=hopeless, tables=tables, load=load), *memory.watch.said(law.batching)]
 
     def _held(self, hold: int, target: int) -> str:
         """Why there are more pods than are ordered."""
@@ -323,9 +323,9 @@ class PredictivePolicy:
         return backlog_pods(
             load=np.array([memory.traffic.series.last * slots_per_request(memory)]),
             waiting=np.array([memory.demand.queued * law.mean_s]),
-            slots=np.array([float(serving * law.slots)]),
+            slots=np.array([serving * law.carried]),
             rule=self.settings.backlog,
-            slots_per_pod=law.slots,
+            slots_per_pod=law.carried,
             lead_s=lead_s(memory),
         )
 
@@ -376,7 +376,7 @@ class PredictivePolicy:
 def _busy_pods(memory: Memory) -> int:
     """Pods that the present load keeps busy, without margin."""
     load = memory.traffic.level.value * slots_per_request(memory)
-    return max(1, math.ceil(load / memory.demand.law.slots))
+    return max(1, math.ceil(load / memory.demand.law.carried))
 
 
 def _wish(steps: tuple[Step, ...], insight: Mapping[str, float]) -> Proposal:

@@ -68,7 +68,7 @@ class Backlog:
 
 
 def backlog_pods(
-    load: Floats, waiting: Floats, slots: Floats, rule: Backlog, *, slots_per_pod: int, lead_s: float
+    load: Floats, waiting: Floats, slots: Floats, rule: Backlog, *, slots_per_pod: float, lead_s: float
 ) -> Ints:
     """Pods that serve the load and drain the waiting work in time; 0 where too little waits, or not for long enough.
 
@@ -80,7 +80,7 @@ def backlog_pods(
         waiting: waiting work in slot-seconds.
         slots: slots that serve now.
         rule: when and how fast.
-        slots_per_pod: requests that one pod serves at a time.
+        slots_per_pod: load that one pod serves in time.
         lead_s: typical time from order to service.
     """
     pods = np.ceil((load + waiting / rule.drain_s) / slots_per_pod - 1e-9)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from autoscaler.capacity.missed import ServiceLaw
-from autoscaler.model import Histogram, Missing, Reading, Scrape, Workload
+from autoscaler.model import Batching, Histogram, Missing, Reading, Scrape, Workload
 
 WINDOW_S = 600.0
 COMPLETIONS = 200.0
@@ -38,10 +38,12 @@ class ServiceMeter:
 
     Attributes:
         budget: share of requests that may miss.
+        batching: how pods serve several requests together.
         out_of_reach: beyond chance, more requests than that are late by themselves: no number of pods can help.
     """
 
     budget: float
+    batching: Batching = field(default_factory=Batching)
     out_of_reach: bool = False
     _past: deque[Scrape] = field(default_factory=deque)
 
@@ -54,7 +56,7 @@ class ServiceMeter:
         while scrape.at_s - past[0].at_s > WINDOW_S:
             past.popleft()
         jumped = self._forget_before_a_jump(law.cs2)
-        done, mean_s = _mean_s(past[0], scrape)
+        done, mean_s = _alone_s(past[0], scrape, self.batching)
         if done < (RECENT_COMPLETIONS if jumped else COMPLETIONS) or mean_s <= 0:
             return law
         found = self._law(law, mean_s, past[0].service, scrape.service, edges_s)
@@ -64,8 +66,8 @@ class ServiceMeter:
         """Keep only the last minute where it is another service than before it."""
         past, now = self._past, self._past[-1]
         recent = next((i for i in range(len(past) - 1, -1, -1) if now.at_s - past[i].at_s >= RECENT_S), 0)
-        before, before_s = _mean_s(past[0], past[recent])
-        since, since_s = _mean_s(past[recent], now)
+        before, before_s = _alone_s(past[0], past[recent], self.batching)
+        since, since_s = _alone_s(past[recent], now, self.batching)
         if min(before, since) < RECENT_COMPLETIONS or before_s <= 0:
             return False
         chance = JUMP_ERRORS * math.sqrt(cs2 / since)
@@ -83,7 +85,12 @@ class ServiceMeter:
         last: Histogram | Missing,
         edges_s: tuple[float, ...],
     ) -> ServiceLaw:
-        """The law with a newly measured mean, and with the histogram's variation and tail where there is one."""
+        """The law with a newly measured mean, and with the histogram's variation and tail where there is one.
+
+        Of batches the histogram does not tell what one request would have taken: there the priors stay.
+        """
+        if self.batching.size > 1:
+            return replace(law, mean_s=mean_s)
         if isinstance(first, Missing) or isinstance(last, Missing) or len(last.counts) != len(edges_s) + 1:
             return replace(law, mean_s=mean_s)
         within = [b - a for a, b in zip(first.counts, last.counts, strict=True)]
@@ -136,6 +143,7 @@ def prior_law(workload: Workload) -> ServiceLaw:
         sure_miss_ratio=above,
         slots=workload.concurrency,
         routing=workload.routing,
+        batching=workload.batching,
     )
 
 
@@ -148,10 +156,36 @@ def _differs(found: ServiceLaw, law: ServiceLaw, done: float) -> bool:
     )
 
 
-def _mean_s(first: Scrape, last: Scrape) -> tuple[float, float]:
-    """Requests completed between two scrapes, and their mean service time."""
+def _alone_s(first: Scrape, last: Scrape, batching: Batching) -> tuple[float, float]:
+    """Requests completed between two scrapes, and the mean time that one would have taken alone.
+
+    Where busy time is not exported each counts as served alone, which asks for more pods.
+    """
     done = increase(first.completed, last.completed)
-    return done, increase(first.service_s, last.service_s) / done if done > 0 else 0.0
+    if done <= 0:
+        return done, 0.0
+    service_s = increase(first.service_s, last.service_s)
+    busy_s = increase(first.busy_s, last.busy_s)
+    if batching.size == 1 or busy_s <= 0:
+        return done, service_s / done
+    batch = mean_batch(service_s / busy_s, batching)
+    return done, busy_s / done * batch / batching.takes(batch)
+
+
+def mean_batch(shared: float, batching: Batching) -> float:
+    """Mean size of the batches.
+
+    The service times count a batch's time once for each of its requests, the busy slots count it once. Of batches of
+    n, n - 1 of them as Poisson's law has it, the ratio is (a + b (n + 1 - 1/n)) / (a/n + b), solved here for n.
+
+    Args:
+        shared: seconds of service over busy seconds of slots.
+        batching: a is its base share, b the rest.
+    """
+    a, b = batching.base_share, 1 - batching.base_share
+    shared = max(shared, 1.0)
+    linear, constant = 1 - b * shared, b + a * shared
+    return min(2 * constant / (linear + math.sqrt(linear**2 + 4 * b * constant)), float(batching.size))
 
 
 def increase(before: Reading, after: Reading) -> float:

@@ -84,7 +84,7 @@ class Shadows:
             table: missed shares at the arrivals' dispersion.
         """
         pods = self.ordered.min(axis=0)
-        slots = pods * float(law.slots)
+        slots = pods * law.carried
         before = self.waiting
         after = np.clip(before + interval_s * (load - slots), 0.0, PATIENCE_S * slots)
         late = _share_above(before, after, law.wait_s * slots)
@@ -103,9 +103,9 @@ class Shadows:
 
     def backlog(self, rule: Backlog, law: ServiceLaw, lead_s: float) -> Ints:
         """Pods that drain each shadow's queue in time; shape (PRICES,)."""
-        slots = self.ordered.min(axis=0) * float(law.slots)
+        slots = self.ordered.min(axis=0) * law.carried
         load = np.full(PRICES, self.load)
-        return backlog_pods(load, self.waiting, slots, rule, slots_per_pod=law.slots, lead_s=lead_s)
+        return backlog_pods(load, self.waiting, slots, rule, slots_per_pod=law.carried, lead_s=lead_s)
 
     def follow(self, wants: Wants, start_price_s: float, span_s: float) -> None:
         """Each shadow's next target, by the policy's own rule; `Keeping.follow` has the arguments."""

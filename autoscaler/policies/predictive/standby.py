@@ -117,7 +117,7 @@ class Gate:
         """
         law, series = moment.demand.law, moment.series
         scale = law.mean_s / series.interval_s
-        slots = float(moment.pods * law.slots)
+        slots = moment.pods * law.carried
         jumped = self._jumped(moment, slots / scale)
         load = max(present(series), jumped) * scale
         most = min(SURPRISE * max(moment.largest * scale, load, 1.0), table.carried)
@@ -126,7 +126,7 @@ class Gate:
         worth, ordered = want(misses_rps, prices, Bounds(1, len(table.share))).tolist()
         waiting = np.array([moment.demand.queued * law.mean_s])
         drained = int(
-            backlog_pods(np.array([load]), waiting, np.array([slots]), rule, slots_per_pod=law.slots, lead_s=0.0)[0]
+            backlog_pods(np.array([load]), waiting, np.array([slots]), rule, slots_per_pod=law.carried, lead_s=0.0)[0]
         )
         needed = max(drained, ordered if jumped else 0)
         self.want(moment.at_s, max([worth, *list(self.foreseen)[:1]]), needed=min(needed, moment.loaded))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autoscaler.capacity.missed import ServiceLaw, Table
-from autoscaler.model import Missing, Scrape
+from autoscaler.model import Batching, Missing, Scrape
 from autoscaler.policies.predictive.service import increase
 
 BUSY, SERVED = 0.95, 0.70
@@ -19,6 +19,10 @@ BUSY, SERVED = 0.95, 0.70
 IDLE, LATE = 0.50, 0.05
 """Requests are late for another reason than GPUs when these are less busy and more of those are late."""
 LASTING_S = 60.0
+TOGETHER = 1.3
+"""Requests share batches when their service times are more than so many times the busy time of the slots."""
+ENOUGH = 200.0
+"""Of fewer requests, those that are still in service weigh."""
 
 
 @dataclass(slots=True)
@@ -28,15 +32,19 @@ class Watch:
     Attributes:
         busy_s: how long the GPUs have been busy with more than the requests.
         idle_s: how long requests have been late while the GPUs idled.
+        together: service times over busy time in the last minute that had enough requests.
     """
 
     busy_s: float = 0.0
     idle_s: float = 0.0
+    together: float = 1.0
+    _since: Scrape | None = None
     _last: Scrape | None = None
 
     def look(self, scrapes: tuple[Scrape, ...], slots: int, mean_s: float) -> None:
         """Take new scrapes; `slots` serve now, and a request is believed to take `mean_s`."""
         for scrape in scrapes:
+            self._share(scrape)
             last, self._last = self._last, scrape
             if last is None or isinstance(scrape.gpu_use_ratio, Missing) or scrape.at_s <= last.at_s:
                 continue
@@ -47,8 +55,22 @@ class Watch:
             self.busy_s = self.busy_s + span_s if scrape.gpu_use_ratio > BUSY and served < SERVED else 0.0
             self.idle_s = self.idle_s + span_s if scrape.gpu_use_ratio < IDLE and late > LATE else 0.0
 
-    def said(self) -> Iterator[str]:
-        """What has lasted a minute."""
+    def _share(self, scrape: Scrape) -> None:
+        """Measure how much time is counted more than once."""
+        since = self._since = self._since or scrape
+        if scrape.at_s - since.at_s < LASTING_S or increase(since.completed, scrape.completed) < ENOUGH:
+            return
+        busy_s = increase(since.busy_s, scrape.busy_s)
+        self.together = increase(since.service_s, scrape.service_s) / busy_s if busy_s > 0 else 1.0
+        self._since = scrape
+
+    def said(self, batching: Batching) -> Iterator[str]:
+        """What has lasted a minute, of pods that are believed to serve so many together."""
+        if batching.size == 1 and self.together > TOGETHER:
+            yield (
+                f"requests are served {self.together:.1f} at a time, which the workload does not say "
+                "(service.batching): pods are asked for as if each were served alone"
+            )
         if self.busy_s >= LASTING_S:
             yield "the GPUs are busy, but not with as many requests as they should serve: something else uses them"
         if self.idle_s >= LASTING_S:

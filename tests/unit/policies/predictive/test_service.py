@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autoscaler.model import ColdStart, Histogram, Scrape, Workload
-from autoscaler.policies.predictive.service import ServiceMeter, prior_law, variation
+from autoscaler.model import Batching, ColdStart, Histogram, Scrape, Workload
+from autoscaler.policies.predictive.service import ServiceMeter, mean_batch, prior_law, variation
 
 TTS = Workload("tts", 0.8, 0.99, 0.18, 0.6, ColdStart(15.0, 20.84))
 EDGES_S = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -101,3 +101,37 @@ def test_without_a_histogram_only_the_mean_is_measured():
         law = meter.measured(law, scrape, EDGES_S)
     assert law == replace(prior_law(TTS), mean_s=law.mean_s)
     assert law.mean_s == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("mean", [1.0, 1.5, 4.0])
+def test_how_many_share_a_batch_is_told_by_the_time_that_is_counted_more_than_once(share, mean):
+    sizes = 1 + np.random.default_rng(3).poisson(mean - 1, 50_000)
+    times = share + (1 - share) * sizes
+    found = mean_batch((sizes * times).sum() / times.sum(), Batching(64, share))
+    assert found == pytest.approx(sizes.mean(), rel=0.02)
+
+
+def test_a_batch_is_never_less_than_one_request_nor_more_than_fit():
+    assert mean_batch(0.9, Batching(8, 0.5)) == 1.0
+    assert mean_batch(20.0, Batching(8, 0.5)) == 8.0
+
+
+def batches(exported: bool) -> float:
+    """The mean that is found for requests of 0.2 s which are served by fours at a base share of one half."""
+    served = replace(TTS, batching=Batching(8, 0.5))
+    meter, law = ServiceMeter(0.01, served.batching), prior_law(served)
+    for scrape in range(60):
+        done = 100.0 * scrape
+        batch_s = 0.2 * served.batching.takes(4)
+        busy = {"busy_s": done / 4 * batch_s} if exported else {}
+        law = meter.measured(law, Scrape(5.0 * scrape, done, done, service_s=done * batch_s, **busy), EDGES_S)
+    return law.mean_s
+
+
+def test_of_batches_the_time_is_found_that_one_request_would_take_alone():
+    assert batches(exported=True) == pytest.approx(0.2, rel=0.06)
+
+
+def test_where_busy_time_is_not_exported_a_batch_counts_as_one_long_request():
+    assert batches(exported=False) == pytest.approx(0.5)

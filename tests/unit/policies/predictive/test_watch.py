@@ -3,7 +3,7 @@
 import pytest
 
 from autoscaler.capacity.missed import ServiceLaw, table
-from autoscaler.model import NOT_EXPORTED, Scrape
+from autoscaler.model import NOT_EXPORTED, Batching, Scrape
 from autoscaler.policies.predictive.watch import Watch, limits
 
 LAW = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0015)
@@ -30,7 +30,31 @@ def minutes(gpu, done, late=0.0, ticks=13):
 def test_what_gpus_and_requests_say_together(scrapes, said):
     watch = Watch()
     watch.look(scrapes, slots=2, mean_s=0.18)
-    found = list(watch.said())
+    found = list(watch.said(Batching()))
+    assert len(found) == len(said)
+    assert all(part in text for part, text in zip(said, found, strict=True))
+
+
+def served(done, together, ticks=13):
+    """Five seconds apart: requests that share batches, 0.1 s of a slot for each of them."""
+    rows = [(5.0 * n, done * n) for n in range(ticks)]
+    return tuple(Scrape(at, n, n, service_s=0.1 * n * together, busy_s=0.1 * n) for at, n in rows)
+
+
+@pytest.mark.parametrize(
+    ("scrapes", "batching", "said"),
+    [
+        pytest.param(served(50.0, 3.0), Batching(), ["3.0 at a time"], id="batches nobody told of"),
+        pytest.param(served(50.0, 3.0), Batching(8, 0.5), [], id="batches that were told of"),
+        pytest.param(served(50.0, 1.1), Batching(), [], id="hardly any"),
+        pytest.param(served(10.0, 3.0), Batching(), [], id="too few requests to tell"),
+        pytest.param(served(50.0, 3.0) + served(50.0, 1.0, 40)[26:], Batching(), [], id="batches of a while ago"),
+    ],
+)
+def test_batches_that_the_workload_does_not_speak_of(scrapes, batching, said):
+    watch = Watch()
+    watch.look(scrapes, slots=2, mean_s=0.18)
+    found = list(watch.said(batching))
     assert len(found) == len(said)
     assert all(part in text for part, text in zip(said, found, strict=True))
 
