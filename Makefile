@@ -39,7 +39,7 @@ soak: .venv/.ready ## 200 random faults on the controllers, 10 minutes of overlo
 scale: .venv/.ready ## 1,000 targets and 5,000 pods under one controller (half an hour, 4 GB): docs/scale.md
 	PYTHONPATH=tests $(DEV) -m rig.scale --run hpa:1000 --run predictive:100 --run predictive:1000
 
-memory: .venv/.ready ## 100 predictive targets that have learned from two weeks, in one process (three quarters of an hour): docs/scale.md
+memory: .venv/.ready ## 100 predictive targets that have learned from two weeks, in one process (five minutes): docs/scale.md
 	MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 PYTHONPATH=tests $(DEV) -m rig.memory
 
 bench: .venv/.ready ## Speed of the engine against its references

@@ -190,7 +190,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m rig.memory", description=__doc__)
     parser.add_argument("--targets", type=int, default=100)
     parser.add_argument("--days", type=float, default=14.0, help="of history that each learns from")
-    parser.add_argument("--fits", type=int, default=10, help="targets that learn, each from a history of its own")
+    parser.add_argument("--fits", type=int, default=5, help="targets that learn, each from a history of its own")
     parser.add_argument("--every", type=int, default=10, help="targets between two lines")
     asked = parser.parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
