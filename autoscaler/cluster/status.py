@@ -253,8 +253,8 @@ class Statuses:
         self._write_soon(target, {MEMORY: text})
 
     def about(self, target: str, facts: Mapping[str, Any]) -> None:
-        """Show these with a target's status from the next tick on: its mode, its policy."""
-        self._facts[target] = dict(facts)
+        """Show these too with a target's status from the next tick on: its mode, its policy, its starts."""
+        self._facts[target] = self._facts.get(target, {}) | dict(facts)
 
     def troubled(self, target: str, problems: str) -> bool:
         """Show from the next tick on what is wrong with the file of a target's policy; whether that is news."""

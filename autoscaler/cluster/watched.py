@@ -13,7 +13,6 @@ from autoscaler.cluster.api import FIELD_MANAGER
 from autoscaler.cluster.mirror import SILENCE_S, WATCH_S, Mirror, Reflector
 from autoscaler.cluster.objects import (
     DeploymentView,
-    PodView,
     ReplicaSetView,
     RivalView,
     ServiceView,
@@ -22,11 +21,11 @@ from autoscaler.cluster.objects import (
     followed,
     hpa_view,
     misdirected,
-    pod_view,
     replica_set_view,
     scaled_object_view,
     service_view,
 )
+from autoscaler.cluster.starts import StartingPod, Starts, Typical, starting_pod
 from autoscaler.model import Cause, Fleet, Missing
 
 _FORBIDDEN, _UNKNOWN = (403,), (404,)
@@ -61,7 +60,8 @@ class WatchedNamespace:
             deployment_view, lambda before, now: followed(before, now, manager, time.monotonic(), time.time())
         )
         self._sets: Mirror[ReplicaSetView] = Mirror(replica_set_view)
-        self._pods: Mirror[PodView] = Mirror(pod_view)
+        self._starts = Starts()
+        self._pods: Mirror[StartingPod] = Mirror(starting_pod, self._starts.followed)
         self._hpas: Mirror[RivalView] = Mirror(hpa_view)
         self._scaled: Mirror[RivalView] = Mirror(scaled_object_view)
         self._services: Mirror[ServiceView] = Mirror(service_view)
@@ -108,6 +108,10 @@ class WatchedNamespace:
             if names := sorted(rival.name for rival in rivals.owned(deployment)):
                 return f"{kind} {names[0]} sizes it too"
         return None
+
+    def starts(self, deployment: str) -> Typical | None:
+        """How long a Deployment's pods take to start; None before one was seen to."""
+        return self._starts.typical(deployment)
 
     def misdirected(self, deployment: str, service: str, *, by_role: bool) -> str | None:
         """How a Service does not bring a Deployment's pods their traffic; None where it does, or that is not known."""

@@ -19,6 +19,7 @@ from autoscaler.cluster.actuator import ClusterActuator
 from autoscaler.cluster.api import manager_of
 from autoscaler.cluster.events import POLICY_ACCEPTED, POLICY_REFUSED, Announcer, Note
 from autoscaler.cluster.lease import LEASE, ClusterLease, Election, Elector, Timing, wall_clock
+from autoscaler.cluster.starts import Typical
 from autoscaler.cluster.status import Statuses
 from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
 from autoscaler.journal.explain import explain
@@ -35,6 +36,7 @@ from autoscaler.service.policies import InForce, PolicyFolder
 from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
 from autoscaler.service.sources import Sources, history_of
+from autoscaler.service.starts import StartTimes
 from autoscaler.service.targets import Targets
 from autoscaler.service.traffic import Traffic
 from autoscaler.service.trainer import BackgroundTrainer, Elsewhere, OneThread
@@ -96,8 +98,9 @@ class Controller:
         self._board = Board()
         self._identity = candidacy.identity if candidacy else "a dry run"
         traffic = Traffic(self._misdirected, self._forbidden, self._metrics, self._statuses, self._announcer)
+        starts = StartTimes(self._starts, self._metrics, self._statuses)
         self._recorder = Recorder(
-            self._metrics, [self._announcer, self._statuses, traffic, self._board, *([log] if log else [])]
+            self._metrics, [self._announcer, self._statuses, traffic, starts, self._board, *([log] if log else [])]
         )
         self._metrics.lost.labels("event").set_function(lambda: float(self._announcer.lost))
         if log:
@@ -231,6 +234,10 @@ class Controller:
         if self._elector is None:
             return "dry run"
         return None if self._elector.leading() else "not the leader"
+
+    def _starts(self, target: str) -> Typical | None:
+        job = self._targets.job(target)
+        return None if job is None else self._namespaces[job.namespace].starts(job.deployment)
 
     def _misdirected(self, target: str) -> str | None:
         job = self._targets.job(target)

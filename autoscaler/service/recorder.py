@@ -38,6 +38,8 @@ class Metrics:
         self.failures = counter("speech_autoscaler_tick_failures", "Ticks that ended in an error of ours.", by_target)
         strange = "1 while the Service of a target does not select its pods as it should."
         self.misdirected = gauge("speech_autoscaler_service_misdirected", strange, by_target)
+        phases = "How long the phases of a start took: until scheduled, started, ready."
+        self.start_s = gauge("speech_autoscaler_start_seconds", phases, ["target", "phase", "quantile"])
         due = "Ticks that were due and did not take place: the one before ran on, or no thread was free."
         self.skipped = counter("speech_autoscaler_ticks_skipped", due, by_target)
         unusable = "Policy files that cannot be used; what was in force before stays."
@@ -56,7 +58,15 @@ class Metrics:
 
         self._of_targets = (
             *(self.desired, self.pods, self.decisions, self.insight, self.problems, self.writes, self.contested),
-            *(self.failures, self.skipped, self.refused, self.history_s, self.data_age_s, self.misdirected),
+            *(
+                self.failures,
+                self.skipped,
+                self.refused,
+                self.history_s,
+                self.data_age_s,
+                self.misdirected,
+                self.start_s,
+            ),
         )
 
     def forget(self, target: str) -> None:

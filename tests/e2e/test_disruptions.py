@@ -6,7 +6,9 @@ from rig.cluster import Deployment
 from rig.installed import scale_writes
 from rig.node import InstantRuntime, node
 from rig.processes import wait_for
-from rig.scene import Shared, policy
+from rig.scene import Shared, policy, status_of
+
+from autoscaler.cluster.starts import PHASES
 
 pytestmark = [
     pytest.mark.cluster,
@@ -106,3 +108,18 @@ def test_a_node_is_drained_of_several_pods_and_the_size_stays(cluster, installed
 
 def places(deployment):
     return [pod.spec.node_name for pod in deployment.pods()]
+
+
+def test_what_starts_take_is_learned_by_phase(installed, pods, prometheus, tts):
+    load = Shared(pods, tts, FOR_TWO)
+    with installed.leading(installed.pods()[0], installed.policies(tts=policy("tts", prometheus.url))) as ours:
+        let_it_decide(ours, 3)
+        load.total = FOR_FOUR
+        wait_for("growth", lambda: tts.ready() == 4)
+        starts = wait_for(
+            "the starts", lambda: (status_of(installed.cluster, installed.namespace, "tts") or {}).get("starts")
+        )
+        assert (starts["images"], starts["nodeSelector"], set(starts["seconds"])) == (["sleeper:1"], {}, set(PHASES))
+        assert 1 <= starts["count"] <= 2
+        shown = {"phase": "ready", "quantile": "0.95"}
+        assert ours.metric("speech_autoscaler_start_seconds", **shown) == starts["seconds"]["ready"]["p95"] < 30

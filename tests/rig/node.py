@@ -10,7 +10,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -89,6 +89,7 @@ class InstantRuntime:
 class _Played:
     running: Running
     address: str
+    container: Mapping[str, Any]
     told_ready: bool = False
     told_to_end: bool = False
     probed_s: float = -math.inf
@@ -141,7 +142,7 @@ class Node:
             if "deletionTimestamp" in pod["metadata"]:
                 self._end(name, played)
             elif played is None:
-                self._begin(name)
+                self._begin(name, pod)
             elif played.changed():
                 played.told_ready = not played.told_ready
                 self._tell(name, played)
@@ -163,24 +164,24 @@ class Node:
         self.cluster.core.create_node({"metadata": {"name": name}})
         self.cluster.core.patch_node(name, {"spec": {"taints": None}})
 
-    def _begin(self, name: str) -> None:
+    def _begin(self, name: str, pod: Mapping[str, Any]) -> None:
         target = {"apiVersion": "v1", "kind": "Node", "name": self.place or self.name}
         body = {"metadata": {"name": name}, "target": target}
         # The generated client cannot read the answer of this call.
         self.cluster.core.create_namespaced_pod_binding(name, self.namespace, body, _preload_content=False)
         address = f"{self._prefix}.{next(self._addresses)}"
-        self._pods[name] = _Played(self.runtime.start(name, f"127.{address}"), address)
+        self._pods[name] = _Played(self.runtime.start(name, f"127.{address}"), address, _container(pod))
         self._tell(name, self._pods[name])
 
     def _tell(self, name: str, played: _Played) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        state = {"status": str(played.told_ready), "lastTransitionTime": now}
+        state = {"status": str(played.told_ready), "lastTransitionTime": _now()}
         ip = f"10.{played.address}"
         status: dict[str, Any] = {
             "phase": "Running",
             "podIP": ip,
             "podIPs": [{"ip": ip}],
             "conditions": [{"type": kind} | state for kind in ("Ready", "ContainersReady")],
+            "containerStatuses": [played.container | {"ready": played.told_ready}],
         }
         self.cluster.core.patch_namespaced_pod_status(name, self.namespace, {"status": status})
 
@@ -191,6 +192,17 @@ class Node:
         if played is None or played.running.ended():
             self._pods.pop(name, None)
             self.cluster.core.delete_namespaced_pod(name, self.namespace, grace_period_seconds=0)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _container(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """The status of its only container, which runs from now on."""
+    [container] = pod["spec"]["containers"]
+    state = {"running": {"startedAt": _now()}}
+    return {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0, "state": state}
 
 
 @contextmanager

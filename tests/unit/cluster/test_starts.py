@@ -1,0 +1,119 @@
+"""Starts by phase: of those that were watched to their end, by image and by where pods may run."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from autoscaler.cluster.mirror import Mirror
+from autoscaler.cluster.starts import KEPT, KINDS, Starts, starting_pod
+
+MOMENTS_S = (100, 103, 110, 125)
+"""Ordered, on a node, running, Ready."""
+
+
+def stamp(at_s):
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def pod(name="p", *, moments_s=MOMENTS_S, image="tts:1", nodes=None, ready=True, restarts=0):
+    ordered_s, scheduled_s, started_s, ready_s = moments_s
+    running = {"running": {"startedAt": stamp(started_s)}} if started_s else {"waiting": {"reason": "Pulling"}}
+    return {
+        "metadata": {
+            "name": f"tts-ab12-{name}",
+            "uid": name,
+            "resourceVersion": "5",
+            "creationTimestamp": stamp(ordered_s),
+            "labels": {"pod-template-hash": "ab12"},
+            "ownerReferences": [{"uid": "rs", "name": "tts-ab12", "controller": True}],
+        },
+        "spec": {"containers": [{"name": "server", "image": image}], "nodeSelector": nodes},
+        "status": {
+            "phase": "Running",
+            "conditions": [
+                {"type": "PodScheduled", "status": "True", "lastTransitionTime": stamp(scheduled_s)},
+                {"type": "Ready", "status": str(ready), "lastTransitionTime": stamp(ready_s)},
+            ],
+            "containerStatuses": [{"restartCount": restarts, "state": running}],
+        },
+    }
+
+
+@pytest.fixture
+def starts():
+    return Starts()
+
+
+def watch(starts, *pods):
+    mirror = Mirror(starting_pod, starts.followed)
+    for each in pods:
+        mirror.put(each)
+
+
+def started(name="p", **how):
+    """A pod that is seen before and after it is Ready."""
+    return pod(name, ready=False, **how), pod(name, **how)
+
+
+def test_a_start_that_was_watched_is_known_by_its_phases(starts):
+    watch(starts, *started())
+    found = starts.typical("tts")
+    assert found.said() == {
+        "count": 1,
+        "images": ["tts:1"],
+        "nodeSelector": {},
+        "seconds": {
+            "scheduled": {"p50": 3.0, "p95": 3.0},
+            "started": {"p50": 7.0, "p95": 7.0},
+            "ready": {"p50": 15.0, "p95": 15.0},
+        },
+    }
+    assert starts.typical("tts") is found
+    assert starts.typical("asr") is None
+
+
+def test_quantiles_are_of_the_starts_so_far(starts):
+    for number in range(21):
+        watch(starts, *started(str(number), moments_s=(100, 100, 100, 110 + number)))
+    assert starts.typical("tts").phases_s["ready"] == (20.0, 29.0)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param([pod()], id="Ready when it was first heard of"),
+        pytest.param([pod(ready=False)], id="not Ready yet"),
+        pytest.param(started(restarts=1), id="its container began anew"),
+        pytest.param(started(moments_s=(100, 103, None, 125)), id="a container does not run"),
+    ],
+)
+def test_what_was_not_watched_as_a_whole_does_not_count(starts, seen):
+    watch(starts, *seen)
+    assert starts.typical("tts") is None
+
+
+def test_a_pod_that_is_ready_again_has_not_started_again(starts):
+    ready_again = pod(moments_s=(*MOMENTS_S[:3], 900))
+    watch(starts, *started(), pod(ready=False), ready_again)
+    assert starts.typical("tts").starts == 1
+    assert starts.typical("tts").phases_s["ready"] == (15.0, 15.0)
+
+
+def test_another_image_or_other_nodes_are_learned_apart_and_known_again(starts):
+    watch(starts, *started("a", moments_s=(0, 1, 2, 3)))
+    watch(starts, *started("b", image="tts:2", moments_s=(0, 1, 2, 42)))
+    assert starts.typical("tts").phases_s["ready"] == (40.0, 40.0)
+    watch(starts, *started("c", nodes={"gpu": "a100"}, moments_s=(0, 1, 2, 12)))
+    assert starts.typical("tts").said()["nodeSelector"] == {"gpu": "a100"}
+    watch(starts, *started("d", moments_s=(0, 1, 2, 5)))
+    assert (starts.typical("tts").starts, starts.typical("tts").phases_s["ready"][0]) == (2, 2.0)
+
+
+def test_what_is_kept_is_bounded(starts):
+    for number in range(KEPT + 5):
+        watch(starts, *started(str(number)))
+    assert starts.typical("tts").starts == KEPT
+    for number in range(KINDS + 1):
+        watch(starts, *started(f"k{number}", image=f"tts:{number + 2}"))
+    watch(starts, *started("again"))
+    assert starts.typical("tts").starts == 1
