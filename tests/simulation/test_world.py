@@ -84,6 +84,8 @@ def test_a_scrape_says_what_has_happened():
     assert last.service_s == pytest.approx(traffic.service_s[answered].sum())
     here_s = np.minimum(np.nan_to_num(finish_s[came], nan=200.0), 200.0) - traffic.arrival_s[came]
     assert last.concurrency_s == pytest.approx(here_s.sum())
+    in_slots_s = np.clip(200.0 - (finish_s - traffic.service_s), 0.0, traffic.service_s)
+    assert last.busy_s == pytest.approx(np.nansum(in_slots_s))
     edges_s = np.array(scrapes(world()).edges_s)
     for histogram, values in [(last.latency, latency_s), (last.service, traffic.service_s[answered])]:
         counts = [(values <= edge).sum() for edge in edges_s]
@@ -285,3 +287,12 @@ def test_batches_serve_what_single_slots_cannot():
         > 0.1
         > run(Case(trace, batched, "x", scripted((-math.inf, 4, 0)))).figures.missed_ratio
     )
+
+
+def test_requests_of_a_batch_are_told_from_long_ones_by_the_busy_time_of_slots():
+    many = Trace("heavy", 1.0, np.full(200, 25.0))  # 4.5 at a time on the one pod of these replays
+    for served, least, most in ((TTS, 0.9, 1.1), (replace(TTS, batching=Batching(8, 1.0)), 4.5, 6.5)):
+        here = world(many, served, start_use_ratio=5.0)
+        here.advance(200.0)
+        last = scrapes(here).scrapes[-1]
+        assert least < last.service_s / last.busy_s < most
