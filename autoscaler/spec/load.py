@@ -19,7 +19,7 @@ from autoscaler.spec.predictive import PredictiveRule
 from autoscaler.spec.replayable import gaps
 from autoscaler.spec.rules import Plain, policy_clashes, workload_file_clashes
 from autoscaler.spec.validate import ABSENT, validated
-from autoscaler.spec.workload import Replicas, WorkloadFile, WorkloadRef, WorkloadSpec, to_model
+from autoscaler.spec.workload import Replicas, WorkloadFile, WorkloadRef, WorkloadSpec, batching_of, to_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +216,18 @@ def _referred(document: Document, stated: WorkloadRef, path: Path) -> model.Work
     name = stated.ref
     reference = name if name in shipped_workloads() else str(path.parent / name)
     try:
-        return find_workload(reference)
+        return _here(find_workload(reference), stated)
     except InvalidInput as error:
         known = ", ".join(shipped_workloads())
         text = f"{shown(name)} — one of {known}, or the path of a usable Workload file: {error.problems[0]}"
         raise InvalidInput(str(document.problem(("spec", "workload", "ref"), text)), *error.problems[1:]) from error
+
+
+def _here(workload: model.Workload, stated: WorkloadRef) -> model.Workload:
+    """The workload with what is other where this target runs."""
+    if stated.routing is not None:
+        workload = replace(workload, routing=model.Routing(stated.routing))
+    return workload if stated.batching is None else replace(workload, batching=batching_of(stated.batching))
 
 
 def _within(workload: model.Workload, bounds: Replicas | None) -> model.Workload:

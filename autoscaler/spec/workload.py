@@ -61,14 +61,18 @@ class Replicas(Model):
     """Never more; what the GPUs or the budget allow."""
 
 
+Routing = Literal["shared-queue", "least-outstanding", "round-robin", "random"]
+
+
 class WorkloadSpec(Model):
     """One speech service: its times, its objective, its bounds."""
 
     objective: Objective
     service: Service
     cold_start: ColdStart
-    routing: Literal["shared-queue", "least-outstanding", "round-robin", "random"] = "shared-queue"
-    """How requests find a pod. An ingress with least-load dispatch comes close to one shared queue."""
+    routing: Routing = "shared-queue"
+    """How requests find a pod. A plain Service is random, least-request balancing (ingress, mesh) least-outstanding; a
+    broker's queue is shared, and so, nearly, is a proxy that holds requests until a pod is free."""
     patience_s: Duration | None = Field(default=None, alias="patience", examples=["30s"])
     """A request that has waited this long leaves; where it is absent, requests wait for ever."""
     replicas: Replicas | None = None
@@ -80,6 +84,11 @@ class WorkloadRef(Model):
 
     ref: Text = Field(examples=["tts"])
     """The name of a shipped workload, or the path of a `kind: Workload` file relative to this one."""
+    routing: Routing | None = None
+    """How requests find a pod here, where that is not as the file says. A plain Service picks pods at random, and twice
+    as many are needed; with least-request balancing (ingress, mesh) it is least-outstanding."""
+    batching: Batching | None = None
+    """How pods serve several requests together here, where that is not as the file says."""
 
 
 def _form(data: object) -> str:
@@ -100,7 +109,8 @@ class WorkloadFile(Model):
     spec: WorkloadSpec
 
 
-def _batching(spec: Batching | None) -> model.Batching:
+def batching_of(spec: Batching | None) -> model.Batching:
+    """As the core knows it; without one each request is served alone."""
     return model.Batching(spec.size, spec.base_share) if spec else model.Batching()
 
 
@@ -121,7 +131,7 @@ def to_model(name: str, spec: WorkloadSpec, bounds: Replicas | None = None) -> m
         service_cv=spec.service.cv,
         cold_start=model.ColdStart(spec.cold_start.typical_s, spec.cold_start.slow_s),
         concurrency=spec.service.concurrency,
-        batching=_batching(spec.service.batching),
+        batching=batching_of(spec.service.batching),
         routing=model.Routing(spec.routing),
         patience_s=math.inf if spec.patience_s is None else spec.patience_s,
         min_replicas=within.min,

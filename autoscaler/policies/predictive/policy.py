@@ -267,12 +267,20 @@ class PredictivePolicy:
 
     def _limits(self, memory: Memory, seen: Observation) -> list[str]:
         """What pods cannot mend."""
-        law, budget = memory.demand.law, self.settings.price.budget
+        law, rule = memory.demand.law, self.settings.price
         memory.watch.look(seen.signals.scrapes, seen.fleet.count(Phase.SERVING) * law.slots, law.mean_s)
         load = memory.traffic.level.value * slots_per_request(memory)
         hopeless = memory.demand.service.out_of_reach
         tables = capacity(memory, self.settings)
-        return [*limits(law, budget, out_of_reach=hopeless, tables=tables, load=load), *memory.watch.said(law.batching)]
+        found = limits(
+            law,
+            rule.budget,
+            out_of_reach=hopeless,
+            tables=tables,
+            load=load,
+            correction=memory.steering.correction(rule),
+        )
+        return [*found, *memory.watch.said(law.batching)]
 
     def _held(self, hold: int, target: int) -> str:
         """Why there are more pods than are ordered."""

@@ -13,6 +13,7 @@ import numpy as np
 from autoscaler.capacity.missed import ServiceLaw, Table
 from autoscaler.model import Batching, Missing, Scrape
 from autoscaler.policies.predictive.service import increase
+from autoscaler.policies.predictive.steering import CORRECTION_LIMITS
 
 BUSY, SERVED = 0.95, 0.70
 """GPUs are busy with more than requests when their use is above the one and what requests take is below the other."""
@@ -77,8 +78,10 @@ class Watch:
             yield "requests are late while the GPUs idle: something before them is slow, and pods will not help"
 
 
-def limits(law: ServiceLaw, budget: float, *, out_of_reach: bool, tables: Table, load: float) -> Iterator[str]:
-    """Where the objective cannot be met.
+def limits(
+    law: ServiceLaw, budget: float, *, out_of_reach: bool, tables: Table, load: float, correction: float
+) -> Iterator[str]:
+    """Where the objective cannot be met, or not by what is believed of the pods.
 
     Args:
         law: the service.
@@ -86,6 +89,7 @@ def limits(law: ServiceLaw, budget: float, *, out_of_reach: bool, tables: Table,
         out_of_reach: too many requests are late by themselves.
         tables: missed shares, up to the largest number of pods.
         load: present load in busy slots.
+        correction: measured misses over foreseen ones.
     """
     if out_of_reach:
         yield (
@@ -96,3 +100,8 @@ def limits(law: ServiceLaw, budget: float, *, out_of_reach: bool, tables: Table,
     share = float(tables.share[-1, tables.columns(np.array([load]))[0]])
     if share > max(budget, 1.5 * law.sure_miss_ratio):
         yield f"{len(tables.share)} pods are the maximum, and miss {share:.0%} of the requests at the present load"
+    if correction >= CORRECTION_LIMITS[1]:
+        yield (
+            f"{correction:g} times as many requests are missed as should be by the workload's routing, {law.routing}: "
+            "behind a plain Service it is random"
+        )

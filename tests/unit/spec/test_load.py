@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoscaler.model import InvalidInput, Routing
+from autoscaler.model import Batching, InvalidInput, Routing
 from autoscaler.policies.build import build
 from autoscaler.spec import find_policy, find_workload, load_file, shipped_policies, shipped_workloads
 from autoscaler.spec.load import LoadedPolicy
@@ -89,6 +90,27 @@ class TestWorkloads:
         policy = find_policy(str(write(REFERRING.replace("REF", "load.yaml"))))
         assert policy.serving().name == "mine"
         assert policy.serving().service_cv == 1.0
+
+    def test_what_is_other_where_the_target_runs_stands_beside_the_reference(self, write):
+        other = "tts, routing: random, batching: {size: 8, baseShare: 60%}"
+        served = find_policy(str(write(REFERRING.replace("REF", other)))).serving()
+        assert served == replace(find_workload("tts"), routing=Routing.RANDOM, batching=Batching(8, 0.6))
+
+    def test_batches_are_part_of_a_workload(self, write):
+        text = WORKLOAD.replace("mean: 500ms", "mean: 500ms, batching: {size: 4, baseShare: 25%}")
+        assert find_workload(str(write(text))).batching == Batching(4, 0.25)
+
+    @pytest.mark.parametrize(
+        ("batching", "problem"),
+        [
+            ("{size: 0, baseShare: 60%}", "batching.size: 0 — "),
+            ("{size: 8, baseShare: 60}", "batching.baseShare: 60 — "),
+            ("{size: 8}", "batching.baseShare: missing — required"),
+        ],
+    )
+    def test_batches_that_cannot_be(self, problems, batching, problem):
+        (said,) = problems(WORKLOAD.replace("mean: 500ms", f"mean: 500ms, batching: {batching}"))
+        assert f"spec.service.{problem}" in said
 
     def test_a_broken_reference_is_told_at_its_place(self, problems):
         (problem,) = problems(REFERRING.replace("REF", "nosuch"))

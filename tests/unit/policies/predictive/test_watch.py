@@ -60,15 +60,17 @@ def test_batches_that_the_workload_does_not_speak_of(scrapes, batching, said):
 
 
 @pytest.mark.parametrize(
-    ("load", "hopeless", "said"),
+    ("load", "hopeless", "correction", "said"),
     [
-        pytest.param(3.0, False, [], id="in reach"),
-        pytest.param(12.0, False, ["10 pods are the maximum, and miss"], id="too much for the maximum"),
-        pytest.param(3.0, True, ["no number of pods meets the objective"], id="late by themselves"),
-        pytest.param(12.0, True, ["no number of pods meets the objective"], id="said once"),
+        pytest.param(3.0, False, 1.0, [], id="in reach"),
+        pytest.param(12.0, False, 1.0, ["10 pods are the maximum, and miss"], id="too much for the maximum"),
+        pytest.param(3.0, True, 1.0, ["no number of pods meets the objective"], id="late by themselves"),
+        pytest.param(12.0, True, 4.0, ["no number of pods meets the objective"], id="said once"),
+        pytest.param(3.0, False, 4.0, ["routing, shared-queue: behind a plain Service"], id="not as it was told"),
+        pytest.param(3.0, False, 3.9, [], id="worse than foreseen, within reason"),
     ],
 )
-def test_limits(load, hopeless, said):
-    found = list(limits(LAW, 0.01, out_of_reach=hopeless, tables=table(LAW, 1.5, 10), load=load))
+def test_limits(load, hopeless, correction, said):
+    found = list(limits(LAW, 0.01, out_of_reach=hopeless, tables=table(LAW, 1.5, 10), load=load, correction=correction))
     assert len(found) == len(said)
     assert all(part in text for part, text in zip(said, found, strict=True))
