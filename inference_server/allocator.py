@@ -13,8 +13,8 @@ def keep_freed_memory() -> None:
     """Keep freed blocks of up to 16 MB for the next request, at most 64 MB at the end of each of glibc's heaps.
 
     By its own rule glibc returns blocks of a few hundred KB as soon as they are freed, and each upload faults its pages
-    in again: half of the time of a clip of 30 s, some 4 µs a page (measured in docs/server.md). Larger blocks still go
-    back at once. Other C libraries are left as they are.
+    in again: up to half of the CPU time of a request with 30 s of WAV (docs/server.md). Larger blocks still go back
+    at once. Other C libraries are left as they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
