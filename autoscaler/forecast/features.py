@@ -31,6 +31,8 @@ FAR_S = (DAY_S, 7 * DAY_S)
 PERIODS_S = (60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, *FAR_S)
 CLOCKS_S = np.array([60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, DAY_S])
 LONGEST_SILENCE_S = 1e6
+ROWS_AT_ONCE = 4096
+"""A dozen intermediate results of all rows of a history would be sixty megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +198,9 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
     offset_s = (local_s(then_s.ravel()) - then_s.ravel()).reshape(then_s.shape)
     # Where spans are counted from: the row, and the rows a day and a week after the same local time before.
     origins = here + np.round((offset_s[:, :1] - offset_s) / plan.interval_s).astype(np.intp)
-    from_there, from_before = origins[:, plan.far], origins[:, plan.before_far]
-    means = log_ratio(past.mean(from_there + plan.first, np.minimum(from_there + plan.end, here)), level)
-    before = log_ratio(past.mean(from_before + plan.before_first, from_before + plan.before_end), level)
+    parts = (slice(first, first + ROWS_AT_ONCE) for first in range(0, len(rows), ROWS_AT_ONCE))
+    spans = [_spans(past, origins[part], plan, level[part]) for part in parts]
+    means, before = spans[0] if len(spans) == 1 else (np.concatenate(each) for each in zip(*spans, strict=True))
     extremes = np.column_stack([extreme(past.series, origins[:, each.far], each) for each in plan.extremes])
     now_s = clock_s[:, None] + offset_s[:, :1]
     return np.hstack(
@@ -212,6 +214,13 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
             np.log1p(past.silence_s)[:, None],
         ]
     )
+
+
+def _spans(past: Past, origins: Rows, plan: Layout, level: Floats) -> tuple[Floats, Floats]:
+    """Means of some rows, and those just before the same time one period earlier, over the present level."""
+    here, there, before = origins[:, :1], origins[:, plan.far], origins[:, plan.before_far]
+    means = past.mean(there + plan.first, np.minimum(there + plan.end, here))
+    return log_ratio(means, level), log_ratio(past.mean(before + plan.before_first, before + plan.before_end), level)
 
 
 def extreme(series: LoadSeries, rows: Rows, wanted: Extreme) -> Floats:

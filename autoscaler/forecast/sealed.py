@@ -68,19 +68,20 @@ class Sealed:
         """Sums before the intervals in [first, end)."""
         block, last = first // BLOCK, -(-end // BLOCK)
         found = self.first[block:last, None] + self.above[block * BLOCK : last * BLOCK].reshape(-1, BLOCK)
-        row = self.row[block:last]
-        found[row != _NOT] = self.whole[row[row != _NOT]]
+        if len(self.whole):
+            row = self.row[block:last]
+            found[row != _NOT] = self.whole[row[row != _NOT]]
         return found.ravel()[first - block * BLOCK : end - block * BLOCK]
 
     def at(self, places: Places) -> Floats:
         """Sums before single intervals; shape as `places`."""
         block = places // BLOCK
-        found = self.first[block] + self.above[places]
-        row = self.row[block]
-        whole = row != _NOT
-        if whole.any():
+        found = self.first.take(block) + self.above.take(places)
+        if len(self.whole):
+            row = self.row.take(block)
+            whole = row != _NOT
             found[whole] = self.whole[row[whole], places[whole] % BLOCK]
-        return np.asarray(found)
+        return found
 
     @property
     def known(self) -> Bools:

@@ -79,10 +79,11 @@ class LoadSeries:
     def _between(self, first: int, end: int) -> Floats:
         """Sums before the intervals in [first, end); the last may be the sum of all. Not to be changed."""
         sealed = len(self._sealed)
-        here = self._sums[max(first - sealed, 0) : max(end - sealed, 0)]
         if first >= sealed:
-            return here
-        return np.concatenate([self._sealed.sums(first, min(end, sealed)), here])
+            return self._sums[first - sealed : end - sealed]
+        if end <= sealed:
+            return self._sealed.sums(first, end)
+        return np.concatenate([self._sealed.sums(first, sealed), self._sums[: end - sealed]])
 
     @property
     def now(self) -> float:
@@ -168,18 +169,18 @@ class LoadSeries:
 
     def mean(self, first: npt.NDArray[np.intp], end: npt.NDArray[np.intp]) -> Floats:
         """Mean requests an interval in [first, end) of each pair; spans are clipped, empty ones give 0."""
-        first, end = (np.minimum(np.maximum(edge, 0), len(self)) for edge in (first, end))
-        return np.asarray((self._at(end) - self._at(first)) / np.maximum(end - first, 1))
+        edges = np.minimum(np.maximum(np.stack([first, end]), 0), len(self))
+        sums = self._at(edges)
+        return np.asarray((sums[1] - sums[0]) / np.maximum(edges[1] - edges[0], 1))
 
     def _at(self, places: npt.NDArray[np.intp]) -> Floats:
         """Sums before single intervals; shape as `places`."""
         sealed = len(self._sealed)
         if places.size > sealed:  # of more than there are, all are sought at once
-            return self.sums[places]
-        found = self._sums[np.maximum(places - sealed, 0)]
+            return self.sums.take(places)
+        found = self._sums.take(places - sealed, mode="clip")
         old = places < sealed
-        if old.any():
-            found[old] = self._sealed.at(places[old])
+        found[old] = self._sealed.at(places[old])
         return found
 
 

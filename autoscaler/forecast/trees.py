@@ -55,15 +55,15 @@ class Trees:
         depth: steps from a root to the deepest leaf.
         splits: where each tree's splits begin in `feature` and `threshold`; shape (trees,).
         nodes: where each tree's nodes begin in pairs of `children`; shape (trees,).
-        leaf: what is added to a leaf's number in its tree where the leaves of all trees are numbered; shape (trees,).
+        leaf: from a leaf's number among all nodes to that among all leaves, what is added; shape (trees,).
         feature, threshold: of each split; shape (splits,).
         children: left and right child of each node, counted within the tree, a leaf's are itself; shape (2 * nodes,).
     """
 
     depth: int
-    splits: npt.NDArray[np.int32]
-    nodes: npt.NDArray[np.int32]
-    leaf: npt.NDArray[np.int32]
+    splits: npt.NDArray[np.intp]
+    nodes: npt.NDArray[np.intp]
+    leaf: npt.NDArray[np.intp]
     feature: npt.NDArray[np.unsignedinteger[Any]]
     threshold: npt.NDArray[np.float32]
     children: npt.NDArray[np.unsignedinteger[Any]]
@@ -81,25 +81,27 @@ class Trees:
         children[roots[tree] + within] = within[grown.children.reshape(-1, 2)]
         return cls(
             depth=grown.depth,
-            splits=splits[roots].astype(np.int32),
-            nodes=roots.astype(np.int32),
-            leaf=(leaves[roots] - of_tree).astype(np.int32),
+            splits=splits[roots].astype(np.intp),
+            nodes=roots.astype(np.intp),
+            leaf=(leaves[roots] - of_tree - roots).astype(np.intp),
             feature=_narrow(grown.feature[~is_leaf]),
             threshold=grown.threshold[~is_leaf],
             children=_narrow(children.ravel()),
         )
 
-    def leaves(self, rows: Floats) -> npt.NDArray[np.int32]:
+    def leaves(self, rows: Floats) -> npt.NDArray[np.intp]:
         """The leaf of each tree that each row of features, shape (rows, features), falls into; shape (rows, trees)."""
         # float32, as scikit-learn compares: a value on a threshold must go the same way as in the fit.
         values = rows.astype(np.float32).ravel()
-        line = (np.arange(len(rows), dtype=np.int32) * rows.shape[1])[:, None]
-        at = np.zeros((len(rows), len(self.nodes)), dtype=self.children.dtype)
+        line = (np.arange(len(rows)) * rows.shape[1])[:, None]
+        at = np.tile(self.nodes, (len(rows), 1))
+        to_split = self.splits - self.nodes
         for step in range(self.depth):
             # A leaf reads some other node's split, which is of no consequence: both its children are itself.
-            split = at + self.splits
+            split = at + to_split
             wanted = values.take(line + self.feature.take(split, mode="clip"))
-            below = self.children.take(2 * (at + self.nodes) + (wanted > self.threshold.take(split, mode="clip")))
+            right = wanted > self.threshold.take(split, mode="clip")
+            below = self.children.take(2 * at + right) + self.nodes
             # Seldom does a row go as deep as the deepest leaf; asking costs as much as half a step.
             if step % 4 == 3 and (below == at).all():
                 break
