@@ -1,13 +1,19 @@
-"""A damaged model folder ends the start with the reason; funasr would serve garbage."""
+"""What a start finds out: a damaged model folder, which funasr would serve, and what a call of the model costs."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from inference_server.engines.recognition import RATE_HZ, Clip, Options
+from inference_server.engines.sensevoice import SenseVoice, SenseVoiceSettings
+from inference_server.serving.batching import choose_batch
 
 FOLDER = Path(__file__).parents[2] / "models" / "sensevoice-digits"
 
@@ -54,3 +60,12 @@ def test_a_known_clip_that_comes_out_differently_ends_the_start(model_copy: Path
     ended = start(model_copy, "-o", f"known_clip={clip}", "-o", "known_text=nine six")
     assert ended.returncode == 1
     assert "the known clip gave 'nine five'" in ended.stderr
+
+
+def test_the_warm_up_finds_out_that_a_call_of_this_small_model_is_worth_much_padding() -> None:
+    """A call costs it as much as 5 s of sound; half of that counts."""
+    engine = SenseVoice(SenseVoiceSettings(str(FOLDER), vad=False))
+    engine.load(lambda _: nullcontext())
+    waiting = [Clip(np.zeros(int(seconds * RATE_HZ), np.float32), Options()) for seconds in (1.0, 2.0)]
+    assert choose_batch(waiting, engine.batching) == [0, 1]
+    assert engine.batching.call_cost <= engine.batching.max_shared_cost / 2
