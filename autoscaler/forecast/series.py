@@ -169,9 +169,9 @@ class LoadSeries:
 
     def mean(self, first: npt.NDArray[np.intp], end: npt.NDArray[np.intp]) -> Floats:
         """Mean requests an interval in [first, end) of each pair; spans are clipped, empty ones give 0."""
-        edges = np.minimum(np.maximum(np.stack([first, end]), 0), len(self))
+        edges, pairs = np.minimum(np.maximum(np.concatenate([first, end]), 0), len(self)), len(first)
         sums = self._at(edges)
-        return np.asarray((sums[1] - sums[0]) / np.maximum(edges[1] - edges[0], 1))
+        return np.asarray((sums[pairs:] - sums[:pairs]) / np.maximum(edges[pairs:] - edges[:pairs], 1))
 
     def _at(self, places: npt.NDArray[np.intp]) -> Floats:
         """Sums before single intervals; shape as `places`."""

@@ -93,14 +93,14 @@ class Trees:
         """The leaf of each tree that each row of features, shape (rows, features), falls into; shape (rows, trees)."""
         # float32, as scikit-learn compares: a value on a threshold must go the same way as in the fit.
         values = rows.astype(np.float32).ravel()
-        line = (np.arange(len(rows)) * rows.shape[1])[:, None]
+        line = (np.arange(len(rows)) * rows.shape[1])[:, None] if len(rows) > 1 else None
         at = np.tile(self.nodes, (len(rows), 1))
         to_split = self.splits - self.nodes
         for step in range(self.depth):
             # A leaf reads some other node's split, which is of no consequence: both its children are itself.
             split = at + to_split
-            wanted = values.take(line + self.feature.take(split, mode="clip"))
-            right = wanted > self.threshold.take(split, mode="clip")
+            feature = self.feature.take(split, mode="clip")
+            right = values.take(feature if line is None else line + feature) > self.threshold.take(split, mode="clip")
             below = self.children.take(2 * at + right) + self.nodes
             # Seldom does a row go as deep as the deepest leaf; asking costs as much as half a step.
             if step % 4 == 3 and (below == at).all():
