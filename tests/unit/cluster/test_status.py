@@ -33,7 +33,7 @@ from autoscaler.model import (
 from autoscaler.policies.predictive.watch import limits
 
 LAW = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0015)
-[TOO_SMALL] = limits(LAW, 0.01, out_of_reach=False, tables=table(LAW, 1.5, 10), load=12.0)
+[TOO_SMALL] = limits(LAW, 0.01, out_of_reach=False, tables=table(LAW, 1.5, 10), load=12.0, correction=1.0)
 """What the predictive policy says at a load that its greatest size cannot carry."""
 
 
