@@ -5,6 +5,8 @@ Objects are plain JSON, as the server sends them.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -85,6 +87,8 @@ class ReplicaSetView:
     owner: str
     template: str
     """Hash of the pod template."""
+    starts_as: str
+    """Digest of its images and its node selector."""
     age: tuple[int, str]
     """Larger for a newer revision."""
     replicas: int
@@ -190,6 +194,7 @@ def replica_set_view(replica_set: Object) -> ReplicaSetView:
         name=metadata["name"],
         owner=_owner(replica_set),
         template=_hash(replica_set),
+        starts_as=_starts_as(replica_set["spec"].get("template") or {}),
         age=(_revision(metadata.get("annotations") or {}), metadata["creationTimestamp"]),
         replicas=replica_set["status"].get("replicas", 0),
     )
@@ -253,6 +258,7 @@ def fleet_of(deployment: DeploymentView, sets: Iterable[ReplicaSetView], pods: I
         uid=deployment.uid,
         version=deployment.version,
         revision=newest.template if newest else "",
+        starts_as=newest.starts_as if newest else "",
         rolling_out=deployment.may_roll and any(each.replicas > 0 for each in owned if each is not newest),
     )
 
@@ -287,6 +293,13 @@ def _hopeless(status: Object, conditions: Mapping[str, Object]) -> bool:
         return True
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     return any(each.get("state", {}).get("waiting", {}).get("reason") in _HOPELESS for each in containers)
+
+
+def _starts_as(template: Object) -> str:
+    spec = template.get("spec") or {}
+    images = sorted(str(each.get("image")) for each in spec.get("containers") or ())
+    nodes = sorted((spec.get("nodeSelector") or {}).items())
+    return hashlib.sha256(json.dumps([images, nodes]).encode()).hexdigest()[:12]
 
 
 def _revision(annotations: Mapping[str, str]) -> int:

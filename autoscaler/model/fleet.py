@@ -64,6 +64,8 @@ class Fleet:
     """The resourceVersion that a conditional write refers to."""
     revision: str = ""
     """Hash of the newest pod template."""
+    starts_as: str = ""
+    """What of that template starts depend on, its images and node selector, as a digest; empty in simulation."""
     rolling_out: bool = False
     rewrites: tuple[Rewrite, ...] = ()
     """What others did to the size in the last ten minutes, oldest first."""

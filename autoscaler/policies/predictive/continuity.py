@@ -73,6 +73,7 @@ def keep(memory: Memory, settings: Settings, at_s: float) -> bytes:
         history_s=memory.history_s,
         windows=WindowsKept.model_validate(memory.windows),
         starts_s=_short(memory.lead.starts_s),
+        starts_as=memory.starts_as,
         order=_short(memory.order_residuals.counts),
         hold=_short(memory.hold_residuals.counts),
         steering=SteeringKept.model_validate(memory.steering),
@@ -132,6 +133,7 @@ def recall(kept: bytes, settings: Settings, at_s: float, fresh: Memory) -> Memor
     memory.history_s = found.history_s + max(found.steering.age_s - WARM_UP_S, 0.0)
     memory.windows = Windows(**found.windows.model_dump())
     memory.lead = LeadTime(settings.workload.cold_start, tuple(found.starts_s))
+    memory.starts_as = found.starts_as
     memory.order_residuals = Residuals.of(settings.interval_s, found.order)
     memory.hold_residuals = Residuals.of(settings.interval_s, found.hold)
     memory.steering = Steering(**found.steering.model_dump())
@@ -212,6 +214,7 @@ def _take_over(ticking: Memory, learned: Memory, settings: Settings) -> Memory:
     """A history's memory lives through what came while it was made, and takes over what ticks measured."""
     since = list(_since(ticking.traffic.series, learned.traffic.series.end_s))
     learned.demand, learned.lead, learned.loaded = ticking.demand, ticking.lead, ticking.loaded
+    learned.starts_as = ticking.starts_as
     learned.keeping, learned.gate = ticking.keeping, ticking.gate
     learned.began_s, learned.next_fit_s = ticking.began_s, ticking.next_fit_s
     lived = learned.cleared  # a history that is too short to replay has left the shadows to the ticks

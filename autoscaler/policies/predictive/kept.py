@@ -135,6 +135,7 @@ class Kept(Part):
     history_s: Amount
     windows: WindowsKept
     starts_s: Annotated[list[Annotated[float, Field(ge=0.1, le=1e6)]], Field(max_length=KEPT_STARTS)]
+    starts_as: Annotated[str, Field(max_length=64)] = ""
     order: Outcomes
     hold: Outcomes
     steering: SteeringKept

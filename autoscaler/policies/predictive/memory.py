@@ -133,6 +133,8 @@ class Memory:
     """The shadows forgot their first moments."""
     loaded: frozenset[str] = frozenset()
     """Pods whose start was counted."""
+    starts_as: str = ""
+    """What they start from: see `Fleet`."""
 
     @property
     def target(self) -> int:

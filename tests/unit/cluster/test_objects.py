@@ -44,7 +44,7 @@ def deployment(replicas=2, *, paused=False, conditions=(), reported=2):
     }
 
 
-def replica_set(template, replicas, revision, owner_uid="d"):
+def replica_set(template, replicas, revision, owner_uid="d", pods=None):
     return {
         "metadata": {
             "uid": f"rs-{template}",
@@ -54,6 +54,7 @@ def replica_set(template, replicas, revision, owner_uid="d"):
             "annotations": {"deployment.kubernetes.io/revision": str(revision)},
             "ownerReferences": owner(owner_uid, "Deployment"),
         },
+        "spec": {"template": {"spec": pods or {}}},
         "status": {"replicas": replicas},
     }
 
@@ -210,6 +211,23 @@ def test_rollouts(made, old_pods, rolling):
 def test_an_undone_rollout_makes_the_old_template_the_newest():
     sets = [replica_set("first", 2, 3), replica_set("second", 0, 2)]
     assert fleet_of(deployment(), sets, []).revision == "first"
+
+
+@pytest.mark.parametrize(
+    ("pods", "same"),
+    [
+        pytest.param({"containers": [{"image": "tts:1", "args": ["--verbose"]}]}, True, id="other arguments"),
+        pytest.param({"containers": [{"image": "tts:2"}]}, False, id="another image"),
+        pytest.param({"containers": [{"image": "tts:1"}], "nodeSelector": {"gpu": "h200"}}, False, id="other nodes"),
+    ],
+)
+def test_what_starts_depend_on(pods, same):
+    before, after = (
+        fleet_of(deployment(), [replica_set("t", 2, 1, pods=each)], []).starts_as
+        for each in ({"containers": [{"image": "tts:1"}]}, pods)
+    )
+    assert before
+    assert (before == after) is same
 
 
 def test_pods_come_in_the_order_in_which_they_were_ordered():

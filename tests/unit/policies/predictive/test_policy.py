@@ -168,6 +168,38 @@ def test_starts_that_end_teach_the_lead_time():
     assert memory.lead.quantiles_s(0.5)[0] > 40.0
 
 
+def started(starts_as: str, revision: str = "") -> Fleet:
+    """Forty pods that took a minute."""
+    slow = tuple(Pod(f"late{i}", Phase.SERVING, 0.0, 60.0, revision=revision) for i in range(40))
+    return Fleet(40, slow, revision="new" if revision else "", starts_as=starts_as)
+
+
+@pytest.mark.parametrize(
+    ("then", "lead_s"),
+    [
+        pytest.param(started("image 1"), 60.0, id="the same image and nodes"),
+        pytest.param(started("image 2"), 15.0, id="a new image"),
+        pytest.param(started(""), 60.0, id="not told"),
+    ],
+)
+def test_a_new_image_starts_as_the_workload_says_until_its_own_starts_are_seen(then, lead_s):
+    policy = PredictivePolicy(SETTINGS)
+    memory = policy.start()
+    for at_s, seen in ((0.0, replace(fleet(1), starts_as="image 1")), (70.0, started("image 1")), (140.0, then)):
+        memory, _ = policy.propose(memory, Observation(at_s + 3.0, Signals((Scrape(at_s, 0.0),)), seen))
+    assert memory.lead.quantiles_s(0.5)[0] == pytest.approx(lead_s, rel=0.3)
+    again = policy.recall(policy.keep(memory, 143.0), 150.0)
+    again, _ = policy.propose(again, Observation(153.0, Signals((Scrape(150.0, 0.0),)), started("image 3")))
+    assert again.lead.quantiles_s(0.5)[0] == pytest.approx(15.0)
+
+
+def test_starts_of_the_template_before_teach_nothing_of_the_new_one():
+    policy = PredictivePolicy(SETTINGS)
+    memory, _ = policy.propose(policy.start(), Observation(3.0, Signals((Scrape(0.0, 0.0),)), fleet(1)))
+    memory, _ = policy.propose(memory, Observation(73.0, Signals((Scrape(70.0, 0.0),)), started("", revision="old")))
+    assert memory.lead.quantiles_s(0.5)[0] == pytest.approx(15.0)
+
+
 def test_slower_starts_move_the_windows_with_the_next_model():
     """Most pods take a minute, not fifteen seconds: the model that is fitted next looks further ahead."""
     service = Service(PredictivePolicy(SETTINGS))
