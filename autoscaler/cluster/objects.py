@@ -194,7 +194,7 @@ def replica_set_view(replica_set: Object) -> ReplicaSetView:
         name=metadata["name"],
         owner=_owner(replica_set),
         template=_hash(replica_set),
-        starts_as=_starts_as(replica_set["spec"].get("template") or {}),
+        starts_as=_starts_as((replica_set.get("spec") or {}).get("template") or {}),
         age=(_revision(metadata.get("annotations") or {}), metadata["creationTimestamp"]),
         replicas=replica_set["status"].get("replicas", 0),
     )

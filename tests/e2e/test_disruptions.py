@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.parametrize("prometheus", ["3"], indirect=True, ids=["prometheus-3"]),
 ]
 
-FOR_TWO, FOR_FOUR, FOR_ABOUT_FOUR = 1.3, 2.7, 2.5
+FOR_ONE, FOR_TWO, FOR_FOUR, FOR_ABOUT_FOUR = 0.45, 1.3, 2.7, 2.5
 """Busy pods; each shall be busy for 0.7 of the time."""
 
 
@@ -67,7 +67,7 @@ def test_a_rollout_that_stops_half_way_keeps_no_size(installed, pods, prometheus
         load.total = FOR_FOUR
         wait_for("growth", lambda: tts.read().spec.replicas == 4)
         let_it_decide(ours, 3)
-        load.total = FOR_TWO / 2
+        load.total = FOR_ONE
         # Of two templates whose pods do not all load, no more are given up than serve beyond what is wanted.
         wait_for("as many as one pod's load needs", lambda: tts.ready() == 1)
         if stops == "paused":
