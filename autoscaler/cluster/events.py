@@ -15,8 +15,8 @@ import structlog
 from kubernetes import client
 
 from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
+from autoscaler.cluster.conditions import limit_of
 from autoscaler.cluster.lease import wall_clock
-from autoscaler.cluster.status import limit_of
 from autoscaler.model import Decision, Fleet, Mode, Observation, Scale, Tick, Unreachable
 
 SCALED = "Scaled"

@@ -7,6 +7,7 @@ import pytest
 
 from autoscaler.capacity.missed import ServiceLaw, table
 from autoscaler.cluster import status
+from autoscaler.cluster.conditions import status_of
 from autoscaler.cluster.status import (
     EXPLAINED,
     MEMORY,
@@ -14,7 +15,6 @@ from autoscaler.cluster.status import (
     STATUS,
     Statuses,
     config_map_name,
-    status_of,
     status_view,
 )
 from autoscaler.model import (
