@@ -44,7 +44,7 @@ from autoscaler.policies.predictive.price import backlog_pods
 from autoscaler.policies.predictive.settings import Settings
 from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
 from autoscaler.policies.predictive.standby import Gate, Moment
-from autoscaler.policies.predictive.starts import overdue, replaced
+from autoscaler.policies.predictive.starts import overdue, replaced, start_anew
 from autoscaler.policies.predictive.steering import Steering
 from autoscaler.policies.predictive.trust import Trust
 from autoscaler.policies.predictive.watch import limits
@@ -197,7 +197,7 @@ class PredictivePolicy:
 
     def _arrive(self, memory: Memory, seen: Observation) -> None:
         """Take over what is there at the first tick; after it, adopt models and learn from starts that ended."""
-        _start_anew(memory, seen)
+        start_anew(memory, seen.fleet, learn_by_s=seen.at_s + FIRST_FITS_S[0])
         loaded = frozenset(pod.name for pod in seen.fleet.pods if pod.loaded_at_s is not None)
         if math.isnan(memory.began_s):
             memory.began_s = seen.at_s
@@ -380,15 +380,6 @@ class PredictivePolicy:
             **memory.trust.calibration.figures(),
             **({"found_period_s": memory.model.rhythm_s} if memory.model and memory.model.rhythm_s else {}),
         }
-
-
-def _start_anew(memory: Memory, seen: Observation) -> None:
-    """A new image or other nodes start otherwise: forget the starts that were seen, and soon learn with new windows."""
-    now = seen.fleet.starts_as
-    if now and memory.starts_as and now != memory.starts_as:
-        memory.lead = memory.lead.forgotten()
-        memory.next_fit_s = min(memory.next_fit_s, seen.at_s + FIRST_FITS_S[0])
-    memory.starts_as = now or memory.starts_as
 
 
 def _busy_pods(memory: Memory) -> int:

@@ -1,4 +1,6 @@
-"""Starts that do not end: they are no capacity to come, and others are ordered in their place, but never a storm.
+"""Starts that do not end, and what starts begin anew with.
+
+Those that do not end are no capacity to come, and others are ordered in their place, but never a storm.
 
 A start beyond its 99 % quantile is overdue (research note "algorithm", C.1). However many there are, at most a quarter
 of the pods is ordered on top: where no node has room, more orders would not find one either.
@@ -10,9 +12,19 @@ import math
 
 from autoscaler.forecast.leadtime import LeadTime
 from autoscaler.model import Fleet, Phase, Step
+from autoscaler.policies.predictive.memory import Memory
 
 OVERDUE = 0.99
 MOST_SHARE = 0.25
+
+
+def start_anew(memory: Memory, fleet: Fleet, *, learn_by_s: float) -> None:
+    """A new image or other nodes start otherwise: forget the starts that were seen, and learn with new windows soon."""
+    now = fleet.starts_as
+    if now and memory.starts_as and now != memory.starts_as:
+        memory.lead = memory.lead.forgotten()
+        memory.next_fit_s = min(memory.next_fit_s, learn_by_s)
+    memory.starts_as = now or memory.starts_as
 
 
 def overdue(fleet: Fleet, lead: LeadTime, now_s: float) -> int:
