@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from autoscaler.capacity import batched
 from autoscaler.capacity.batched import Batched, Grid, Service
+from autoscaler.files import atomic
 from autoscaler.model import Batching, Routing
 from simulations import engine
 from simulations.workers import Workers, spread
@@ -91,10 +92,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes; -1: one for each core")
     parser.add_argument("--out", type=Path, default=batched.PATH, help="the file to write")
     options = parser.parse_args(arguments)
-    table = made(Workers(options.jobs))
-    beside = options.out.with_suffix(".part")
-    beside.write_bytes(batched.encode(table))
-    beside.replace(options.out)
+    table = batched.encode(made(Workers(options.jobs)))
+    with atomic(options.out) as file:
+        file.write(table)
     return 0
 
 

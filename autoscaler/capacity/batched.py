@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from autoscaler.files import packed
 from autoscaler.model import Batching, Routing
 
 Floats = npt.NDArray[np.floating]
@@ -113,14 +113,7 @@ def _along(limit: float, latency: Floats, missed: Floats) -> float:
 def encode(table: Batched) -> bytes:
     """The file; equal tables give equal bytes."""
     axes = np.frombuffer(json.dumps(asdict(table.grid)).encode(), dtype=np.uint8)
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in {"axes": axes, "latency": table.latency.astype(np.float16)}.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy")  # of 1980: no time of day gets into the bytes
-            archive.writestr(entry, member.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=9)
-    return file.getvalue()
+    return packed({"axes": axes, "latency": table.latency.astype(np.float16)})
 
 
 @lru_cache(maxsize=1)

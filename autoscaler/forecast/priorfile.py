@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autoscaler.files import packed
 from autoscaler.forecast.bins import BINS
 from autoscaler.forecast.prior import Prior
 from autoscaler.forecast.scalefree import COLUMNS
@@ -59,14 +60,7 @@ def encode(models: tuple[Prior, ...]) -> bytes:
             model.masses,
         )
         arrays |= {f"{number}.{name}": part for name, part in zip(_KINDS, parts, strict=True)}
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, array, allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy")  # of 1980: no time of day gets into the bytes
-            archive.writestr(entry, member.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=9)
-    return file.getvalue()
+    return packed(arrays)
 
 
 def digest(data: bytes) -> str:
