@@ -22,6 +22,8 @@ from inference_server.serving.service import AnyService
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 2048
+_BROKER_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""A broker that has just come up, or whose new queue has no leader yet, is asked again: the model is loaded already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ async def _work(
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     try:
         if service.lifecycle.state == "ready":
-            await consume(ended)
+            await _consume(consume, ended)
     except OSError:
         logger.exception("the queue cannot be consumed")
         return 1
@@ -146,3 +148,23 @@ async def _work(
         server.should_exit = True
         await probes
     return 1 if service.lifecycle.state == "failed" else 0
+
+
+async def _consume(consume: Callable[[asyncio.Event], Awaitable[None]], ended: asyncio.Event) -> None:
+    """Consume; where the queue cannot be had, try again a few times.
+
+    Raises:
+        OSError: of the last attempt.
+    """
+    for pause_s in _BROKER_PAUSES_S:
+        try:
+            await consume(ended)
+        except OSError as error:
+            logger.warning("the queue cannot be consumed yet, again in %s s: %s", pause_s, error)
+        else:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), pause_s)
+        if ended.is_set():
+            return
+    await consume(ended)

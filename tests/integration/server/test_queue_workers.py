@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aio_pika
 import httpx
@@ -319,6 +320,37 @@ async def read(servers: str, topic: str, count: int) -> list[bytes]:
             return [(await consumer.getone()).value for _ in range(count)]
     finally:
         await consumer.stop()
+
+
+@contextlib.asynccontextmanager
+async def refusing_at_first(url: str, times: int):
+    """The way to a broker that breaks off the first connections, as one does that has just come up; its URL."""
+    broker, left = urlsplit(url), iter(range(times))
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            while some := await reader.read(65536):
+                writer.write(some)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if next(left, None) is not None:
+            writer.close()
+            return
+        onward = await asyncio.open_connection(broker.hostname, broker.port)
+        await asyncio.gather(pipe(reader, onward[1]), pipe(onward[0], writer), return_exceptions=True)
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as gate:
+        port = gate.sockets[0].getsockname()[1]
+        yield broker._replace(netloc=broker.netloc.replace(str(broker.port), str(port))).geturl()
+
+
+async def test_a_worker_asks_a_broker_again_that_breaks_off_at_first(rabbitmq, workers, tmp_path) -> None:
+    async with refusing_at_first(rabbitmq, times=2) as url:
+        process = workers(url, "late").start()
+        await publish(rabbitmq, "late", [task(1)])
+        await until(lambda: results(tmp_path) == ["task-1.json"])
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 20) == 0
 
 
 @pytest.mark.parametrize("broker", ["amqp://guest:guest@127.0.0.1:9/", "kafka://127.0.0.1:9"])
