@@ -71,9 +71,7 @@ class Cluster:
             },
         }
         self.apps.create_namespaced_deployment(namespace, body)
-        made = Deployment(self, namespace, name, f"app={name}")
-        made.settle(replicas)
-        return made
+        return Deployment(self, namespace, name, f"app={name}")
 
     def requests(self, user: str = "admin", verb: str = "") -> Iterator[Mapping[str, Any]]:
         """What the audit log says that a user asked for, oldest first."""
