@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,7 +38,7 @@ def explain(
 
     Without `--at`: every change of size or of what ruled, a line each, then the last change in full.
 
-    Of a live target the last change is shown, as its ConfigMap has it.
+    Of a live target the last change is shown, as its ConfigMap has it, and how long its starts take.
 
     Example: `autoscaler explain decisions.jsonl --at +2h`
     Example: `autoscaler explain voice-inference/emotivoice --kubeconfig ~/.kube/config`
@@ -91,7 +91,26 @@ def _live(target: str, kubeconfig: Path, namespace: str | None, *, as_json: bool
         raise InvalidInput(f"{name}: no decision of it in namespace {where} — known: {known}")
     if as_json:
         return orjson.dumps(dict(found[name].status), option=orjson.OPT_INDENT_2).decode()
-    return found[name].explained
+    return "\n".join([found[name].explained, *starts_in_words(found[name].status)])
+
+
+def starts_in_words(status: Mapping[str, Any]) -> list[str]:
+    """What a status says of how long starts take, line by line; empty where it says nothing of it."""
+    lines = []
+    for kind in status.get("starts") or ():
+        where = [f"{key}={value}" for key, value in kind.get("nodeSelector", {}).items()]
+        where += [kind["nodeType"]] if "nodeType" in kind else []
+        lines.append("  " + " ".join([*kind.get("images", ()), *(["on", ", ".join(where)] if where else [])]))
+        of_server = kind.get("load") or {}
+        for what, told in (("order to Ready", kind), ("of that, the server", of_server)):
+            phases = ", ".join(
+                f"{phase} {times['p50']:.3g} s (95 %: {times['p95']:.3g} s)"
+                for phase, times in told.get("seconds", {}).items()
+            )
+            lines += [f"    {what}, {told['count']} seen: {phases}"] if phases else []
+    missing = status.get("loadPhasesMissing")
+    lines += [f"  what servers do until they are ready is not known: {missing}"] if missing else []
+    return ["starts", *lines] if lines else []
 
 
 def _show(before: Tick | None, tick: Tick, *, as_json: bool) -> None:

@@ -135,6 +135,7 @@ class Reflector:
         timeout_s: for one page of a list.
         nothing: statuses of a refusal that are no trouble (a kind that the cluster does not know, one that we may not
             read): then no objects are known, and it is asked again after a while.
+        again_s: that while; as long as a watch lasts if None.
 
     Attributes:
         lists: how often everything was listed.
@@ -153,6 +154,7 @@ class Reflector:
         silence_s: float = SILENCE_S,
         timeout_s: float = 10.0,
         nothing: Collection[int] = (),
+        again_s: float | None = None,
     ) -> None:
         self._call = call
         self._namespace = namespace
@@ -161,6 +163,7 @@ class Reflector:
         self._silence_s = silence_s
         self._timeout_s = timeout_s
         self._nothing = nothing
+        self._again_s = watch_s if again_s is None else again_s
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch-{namespace}", daemon=True)
         self._heard_s: float | None = None
@@ -186,7 +189,7 @@ class Reflector:
         while not self._stopped.is_set():
             try:
                 if version is None and (version := self._list()) is None:
-                    self._stopped.wait(self._watch_s)
+                    self._stopped.wait(self._again_s)
                     continue
                 for place in self._changes(version):
                     version, pause_s = place, _FIRST_PAUSE_S

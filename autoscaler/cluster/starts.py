@@ -1,14 +1,16 @@
-"""How long pods take from their order until they serve, phase by phase, as the API server notes it.
+"""How long pods take from their order until they serve, phase by phase.
 
-Of every start that was watched to its end. What a phase takes depends on the image and on which nodes a pod may run,
-so starts are told apart by both.
+The API server notes the phases up to Ready; the last of them, the server's own loading, is told by the server. What a
+phase takes depends on the image and on which nodes a pod may run, so starts are told apart by both, and by the type of
+the node where nodes may be read.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import quantiles
 from typing import Any
@@ -27,59 +29,91 @@ KINDS = 8
 class Kind:
     """What pods have in common whose starts are alike."""
 
-    images: tuple[str, ...]
-    node_selector: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """One start, from the order until the pod was Ready."""
-
-    kind: Kind
-    phases_s: tuple[float, ...]
-    """How long each of `PHASES` took; the API's times have a resolution of a second."""
+    images: tuple[str, ...] = ()
+    node_selector: tuple[tuple[str, str], ...] = ()
+    node_type: str = ""
+    """Of the node that it runs on; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartingPod(PodView):
     """A pod with what is noted of its start."""
 
+    kind: Kind = Kind()
+    """Without the type of its node."""
+    node: str = ""
     deployment: str = ""
-    start: Start | None = None
-    """None before it is over, of a pod of which something is not noted or that began anew, and once it is counted."""
+    phases_s: tuple[float, ...] | None = None
+    """How long each of `PHASES` took; the API's times have a resolution of a second.
+
+    None before the start is over, of a pod of which something is not noted or that began anew, and once it is counted.
+    """
     over: bool = False
     """It has been Ready: that it is so again is no start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Typical:
-    """The starts of the kind that was seen last."""
+    """The starts of one kind. Times are median and 95 % quantile."""
 
     kind: Kind
     starts: int
+    """That were watched from the order on."""
     phases_s: Mapping[str, tuple[float, float]]
-    """Median and 95 % quantile of each of `PHASES`."""
+    """By `PHASES`; empty before the first start."""
+    loads: int
+    """Pods whose server told what it did until it was ready."""
+    loads_s: Mapping[str, tuple[float, float]]
+    """By the server's own phases; they are parts of `ready`. Empty where no server told."""
 
     def said(self) -> dict[str, Any]:
-        """As it stands in a status."""
-        phases = {phase: {"p50": median, "p95": slow} for phase, (median, slow) in self.phases_s.items()}
-        images, nodes = list(self.kind.images), dict(self.kind.node_selector)
-        return {"count": self.starts, "images": images, "nodeSelector": nodes, "seconds": phases}
+        """As it stands in a status; what is not known is not there."""
+        kind: dict[str, Any] = {"images": list(self.kind.images), "nodeSelector": dict(self.kind.node_selector)}
+        if self.kind.node_type:
+            kind["nodeType"] = self.kind.node_type
+        told = (("", self.starts, self.phases_s), ("load", self.loads, self.loads_s))
+        for name, count, times_s in told:
+            if count:
+                quantiles_s = {phase: {"p50": median, "p95": slow} for phase, (median, slow) in times_s.items()}
+                figures = {"count": count, "seconds": quantiles_s}
+                kind |= {name: figures} if name else figures
+        return kind
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Of one kind, the newest last."""
+
+    phases_s: deque[tuple[float, ...]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    loads_s: deque[Mapping[str, float]] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+    def typical(self, kind: Kind) -> Typical:
+        columns = zip(PHASES, zip(*self.phases_s, strict=True), strict=True) if self.phases_s else ()
+        phases_s = {phase: _median_and_slow(took_s) for phase, took_s in columns}
+        names = dict.fromkeys(name for load in self.loads_s for name in load)
+        loads_s = {name: _median_and_slow([load[name] for load in self.loads_s if name in load]) for name in names}
+        return Typical(kind, len(self.phases_s), phases_s, len(self.loads_s), loads_s)
 
 
 def starting_pod(pod: Object) -> StartingPod:
     """Read a pod with its start."""
-    seen = pod_view(pod)
+    seen, spec = pod_view(pod), pod.get("spec") or {}
     metadata = pod["metadata"]
     owners = (each["name"] for each in metadata.get("ownerReferences") or () if each.get("controller"))
     # A ReplicaSet is called as its Deployment, with the hash of its template (pkg/controller/deployment/sync.go).
     template = "-" + str((metadata.get("labels") or {}).get(HASH_LABEL, ""))
-    deployment = next(owners, "").removesuffix(template)
-    return StartingPod(seen.uid, seen.name, seen.owner, seen.ended, seen.pod, deployment, _start(pod))
+    images = tuple(sorted(str(each.get("image")) for each in spec.get("containers") or ()))
+    return StartingPod(
+        *(seen.uid, seen.name, seen.owner, seen.ended, seen.pod),
+        kind=Kind(images, tuple(sorted((spec.get("nodeSelector") or {}).items()))),
+        node=spec.get("nodeName") or "",
+        deployment=next(owners, "").removesuffix(template),
+        phases_s=_phases_s(pod),
+    )
 
 
-def _start(pod: Object) -> Start | None:
-    spec, status = pod.get("spec") or {}, pod["status"]
+def _phases_s(pod: Object) -> tuple[float, ...] | None:
+    status = pod["status"]
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
     containers = status.get("containerStatuses") or ()
     running = [each.get("state", {}).get("running", {}).get("startedAt") for each in containers]
@@ -92,17 +126,22 @@ def _start(pod: Object) -> Start | None:
     whole = conditions.get("Ready", {}).get("status") == "True" and all(moments)
     if not whole or any(each.get("restartCount") for each in containers):
         return None
-    took_s = (max(0.0, end - begin) for begin, end in pairwise(seconds(str(moment)) for moment in moments))
-    images = tuple(sorted(str(each.get("image")) for each in spec.get("containers") or ()))
-    return Start(Kind(images, tuple(sorted((spec.get("nodeSelector") or {}).items()))), tuple(took_s))
+    return tuple(max(0.0, end - begin) for begin, end in pairwise(seconds(str(moment)) for moment in moments))
 
 
 class Starts:
-    """The starts of all Deployments of a namespace. Safe between threads."""
+    """The starts of all Deployments of a namespace. Safe between threads.
 
-    def __init__(self) -> None:
-        self._of: dict[str, OrderedDict[Kind, deque[tuple[float, ...]]]] = {}
-        self._typical: dict[str, Typical] = {}
+    Args:
+        node_type: the type of a node by its name; empty where it is not known.
+    """
+
+    def __init__(self, node_type: Callable[[str], str] = lambda _: "") -> None:
+        self._node_type = node_type
+        self._changing = threading.Lock()
+        self._of: dict[str, OrderedDict[Kind, _Seen]] = {}
+        self._heard: dict[str, set[str]] = {}
+        self._typical: dict[str, tuple[Typical, ...]] = {}
 
     def followed(self, before: StartingPod | None, now: StartingPod) -> StartingPod:
         """Take what is known of a pod after a change, by the one thread that hears of pods.
@@ -110,24 +149,54 @@ class Starts:
         A start counts that was seen before it was over: one that was over before may have been so for long.
         """
         over = before is not None and before.over
-        if before is not None and not over and now.start is not None:
-            self._add(now.deployment, now.start)
-        return replace(now, deployment="", start=None, over=over or now.pod.loaded_at_s is not None)
+        if before is not None and not over and now.phases_s is not None:
+            with self._changing:
+                self._seen(now.deployment, now).phases_s.append(now.phases_s)
+                self._settle(now.deployment)
+        kind = before.kind if before is not None and before.kind == now.kind else now.kind
+        return replace(now, kind=kind, deployment="", phases_s=None, over=over or now.pod.loaded_at_s is not None)
 
-    def typical(self, deployment: str) -> Typical | None:
-        """What is known of a Deployment's starts, the same object until another has ended; None before the first."""
-        return self._typical.get(deployment)
+    def unheard(self, deployment: str, pods: Iterable[StartingPod]) -> dict[str, StartingPod]:
+        """Of a Deployment's pods by name those that are Ready and whose server has not told yet how it loaded."""
+        there = {pod.name: pod for pod in pods}
+        with self._changing:
+            heard = self._heard[deployment] = self._heard.get(deployment, set()) & set(there)
+        return {name: pod for name, pod in there.items() if name not in heard and pod.pod.loaded_at_s is not None}
 
-    def _add(self, deployment: str, start: Start) -> None:
+    def loaded(self, deployment: str, told: Iterable[tuple[StartingPod, Mapping[str, float]]]) -> None:
+        """Take what servers told: seconds by phase, of each pod once."""
+        with self._changing:
+            heard = self._heard.setdefault(deployment, set())
+            new = [(pod, load_s) for pod, load_s in told if pod.name not in heard]
+            for pod, load_s in new:
+                heard.add(pod.name)
+                self._seen(deployment, pod).loads_s.append(load_s)
+            if new:
+                self._settle(deployment)
+
+    def typical(self, deployment: str) -> tuple[Typical, ...]:
+        """What is known of a Deployment's starts, the kind that was seen last for each type of node, the last first.
+
+        The same object until there is something new; empty before the first.
+        """
+        return self._typical.get(deployment, ())
+
+    def _seen(self, deployment: str, pod: StartingPod) -> _Seen:
+        """What is known of pods of the same kind; it counts as seen last."""
+        kind = replace(pod.kind, node_type=self._node_type(pod.node))
         kinds = self._of.setdefault(deployment, OrderedDict())
-        seen = kinds.setdefault(start.kind, deque(maxlen=KEPT))
-        seen.append(start.phases_s)
-        kinds.move_to_end(start.kind)
+        seen = kinds.setdefault(kind, _Seen())
+        kinds.move_to_end(kind)
         if len(kinds) > KINDS:
             kinds.popitem(last=False)
-        columns = zip(PHASES, zip(*seen, strict=True), strict=True)
-        phases_s = {phase: _median_and_slow(took_s) for phase, took_s in columns}
-        self._typical[deployment] = Typical(start.kind, len(seen), phases_s)
+        return seen
+
+    def _settle(self, deployment: str) -> None:
+        last: dict[str, Typical] = {}
+        for kind, seen in reversed(self._of[deployment].items()):
+            if kind.node_type not in last:
+                last[kind.node_type] = seen.typical(kind)
+        self._typical[deployment] = tuple(last.values())
 
 
 def _median_and_slow(took_s: Sequence[float]) -> tuple[float, float]:

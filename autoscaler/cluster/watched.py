@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -42,7 +43,8 @@ def _scaled_objects(api: client.CustomObjectsApi, namespace: str, **options: Any
 class WatchedNamespace:
     """Deployments, their ReplicaSets and pods in one namespace, who else sizes them, and what brings their traffic.
 
-    Any number of targets share six watches. `manager` is the field manager of this controller's own writes.
+    Any number of targets share six watches. `manager` is the field manager of this controller's own writes, `node_type`
+    gives the type of a node by its name, empty where it is not known.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class WatchedNamespace:
         namespace: str,
         *,
         manager: str = FIELD_MANAGER,
+        node_type: Callable[[str], str] = lambda _: "",
         watch_s: float = WATCH_S,
         silence_s: float = SILENCE_S,
     ) -> None:
@@ -60,7 +63,7 @@ class WatchedNamespace:
             deployment_view, lambda before, now: followed(before, now, manager, time.monotonic(), time.time())
         )
         self._sets: Mirror[ReplicaSetView] = Mirror(replica_set_view)
-        self._starts = Starts()
+        self._starts = Starts(node_type)
         self._pods: Mirror[StartingPod] = Mirror(starting_pod, self._starts.followed)
         self._hpas: Mirror[RivalView] = Mirror(hpa_view)
         self._scaled: Mirror[RivalView] = Mirror(scaled_object_view)
@@ -109,9 +112,19 @@ class WatchedNamespace:
                 return f"{kind} {names[0]} sizes it too"
         return None
 
-    def starts(self, deployment: str) -> Typical | None:
-        """How long a Deployment's pods take to start; None before one was seen to."""
+    def starts(self, deployment: str) -> tuple[Typical, ...]:
+        """How long a Deployment's pods take to start, by type of node, the last first; empty while none is known."""
         return self._starts.typical(deployment)
+
+    def unheard(self, deployment: str) -> Mapping[str, StartingPod]:
+        """A Deployment's pods by name that are Ready and of which it is not known how their servers loaded."""
+        found = self._deployments.named(deployment)
+        sets = self._sets.owned(found.uid) if found is not None else ()
+        return self._starts.unheard(deployment, (pod for each in sets for pod in self._pods.owned(each.uid)))
+
+    def loaded(self, deployment: str, told: Sequence[tuple[StartingPod, Mapping[str, float]]]) -> None:
+        """Take what servers of a Deployment's pods told of their loading: seconds by phase."""
+        self._starts.loaded(deployment, told)
 
     def misdirected(self, deployment: str, service: str, *, by_role: bool) -> str | None:
         """How a Service does not bring a Deployment's pods their traffic; None where it does, or that is not known."""

@@ -173,17 +173,30 @@ class SharedQuery:
         return (until_s - next_s <= NEAR_S) if near else (NEAR_S < until_s - next_s <= FAR_S)
 
     def _divide_up(self) -> None:
-        """Batches within the bounds, filled in the order of names."""
-        batches: list[list[Subject]] = []
-        pods = characters = math.inf
-        for each in sorted(self._standings, key=lambda each: (each.namespace, each.deployment, each.more)):
-            pods += self._standings[each].pods
-            characters += sum(len(each.fact(fact)) + 1 for _, fact in self.exporter.told_by)
-            if pods > ROOM * self._most_pods or characters > MOST_NAMES:
-                batches.append([])
-                pods, characters = self._standings[each].pods, 0
-            batches[-1].append(each)
-        self._batches = {each: together for batch in batches for together in [tuple(batch)] for each in together}
+        """Who is asked for with whom from now on."""
+        pods = {subject: standing.pods for subject, standing in self._standings.items()}
+        divided = batches(pods, self.exporter, ROOM * self._most_pods)
+        self._batches = {each: together for together in divided for each in together}
+
+
+def batches(pods: Mapping[Subject, int], exporter: Exporter, most_pods: float) -> list[tuple[Subject, ...]]:
+    """Targets that one query can name, with at most so many pods; filled in the order of names.
+
+    Args:
+        pods: how many each target has.
+        exporter: what is asked of them.
+        most_pods: of one query, but for a target that has more by itself.
+    """
+    found: list[list[Subject]] = []
+    counted = characters = math.inf
+    for each in sorted(pods, key=lambda each: (each.namespace, each.deployment, each.more)):
+        counted += pods[each]
+        characters += sum(len(each.fact(fact)) + 1 for _, fact in exporter.told_by)
+        if counted > most_pods or characters > MOST_NAMES:
+            found.append([])
+            counted, characters = pods[each], 0
+        found[-1].append(each)
+    return [tuple(batch) for batch in found]
 
 
 def split(

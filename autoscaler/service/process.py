@@ -1,9 +1,10 @@
-"""The controller as a process: many targets, one election, six watches a namespace, one port."""
+"""The controller as a process: many targets, one election, six watches a namespace and one of the nodes, one port."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
@@ -19,7 +20,7 @@ from autoscaler.cluster.actuator import ClusterActuator
 from autoscaler.cluster.api import manager_of
 from autoscaler.cluster.events import POLICY_ACCEPTED, POLICY_REFUSED, Announcer, Note
 from autoscaler.cluster.lease import LEASE, ClusterLease, Election, Elector, Timing, wall_clock
-from autoscaler.cluster.starts import Typical
+from autoscaler.cluster.nodes import Nodes
 from autoscaler.cluster.status import Statuses
 from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
 from autoscaler.journal.explain import explain
@@ -32,11 +33,12 @@ from autoscaler.service.clock import ClockWatch
 from autoscaler.service.continuity import Continuity
 from autoscaler.service.endpoint import Endpoint
 from autoscaler.service.learner import Learner
+from autoscaler.service.loading import Loading
 from autoscaler.service.policies import InForce, PolicyFolder
 from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
 from autoscaler.service.sources import Sources, history_of
-from autoscaler.service.starts import StartTimes
+from autoscaler.service.starts import Known, StartTimes, shown
 from autoscaler.service.targets import Targets
 from autoscaler.service.traffic import Traffic
 from autoscaler.service.trainer import BackgroundTrainer, Elsewhere, OneThread
@@ -98,7 +100,7 @@ class Controller:
         self._board = Board()
         self._identity = candidacy.identity if candidacy else "a dry run"
         traffic = Traffic(self._misdirected, self._forbidden, self._metrics, self._statuses, self._announcer)
-        starts = StartTimes(self._starts, self._metrics, self._statuses)
+        starts = StartTimes(self._known_starts, self._metrics, self._statuses)
         self._recorder = Recorder(
             self._metrics, [self._announcer, self._statuses, traffic, starts, self._board, *([log] if log else [])]
         )
@@ -108,6 +110,7 @@ class Controller:
         self._metrics.leader.set_function(lambda: float(self._elector is not None and self._elector.leading()))
         self._log = log
         self._manager = manager_of(namespace)
+        self._nodes = Nodes(api)
         self._namespaces: dict[str, WatchedNamespace] = {}
         self._fits, self._learner = OneThread("fit"), Learner()
         self._sources = Sources()
@@ -116,13 +119,9 @@ class Controller:
         following = partial(policies.follow, self._take_up, self._ended)
         self._following = threading.Thread(target=following, name="policies", daemon=True)
         self._minding = threading.Thread(target=self._mind_the_clock, args=[ClockWatch()], name="clock", daemon=True)
-        scheduler = BackgroundScheduler(
-            timezone=UTC,
-            executors={"default": ThreadPoolExecutor(WORKERS)},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-        )
-        self._scheduler = scheduler
-        self._targets = Targets(self._runner, scheduler)
+        self._scheduler = _scheduler()
+        self._targets = Targets(self._runner, self._scheduler)
+        self._loading = Loading(self._jobs, self._watched)
         checks = {"/healthz": self.unhealthy, "/readyz": self.unready}
         self._endpoint = Endpoint(*listen, registry, checks, self.report)
 
@@ -136,12 +135,14 @@ class Controller:
         self._endpoint.start()
         self._announcer.start()
         self._statuses.start()
+        self._nodes.start()
         self._take_up(self._policies.read())
         if self._elector:
             self._elector.start()
         self._scheduler.start()
         self._following.start()
         self._minding.start()
+        self._loading.start()
         _log.info("started", targets=len(self._targets.runners), port=self.port)
 
     def stop(self) -> None:
@@ -157,7 +158,9 @@ class Controller:
             self._elector.stop(STOP_S - KEEP_S)
         for namespace in self._namespaces.values():
             namespace.stop()
+        self._nodes.stop()
         self._statuses.stop()
+        self._loading.stop()
         self._endpoint.stop()
         _log.info("stopped")
 
@@ -165,7 +168,7 @@ class Controller:
         """Size what the files say now, and say what is wrong with them."""
         namespaces = {job.namespace for job in in_force.jobs.values()}
         for name in sorted(namespaces - set(self._namespaces)):
-            watched = WatchedNamespace(self._api, name, manager=self._manager)
+            watched = WatchedNamespace(self._api, name, manager=self._manager, node_type=self._nodes.type_of)
             watched.start()
             self._namespaces = self._namespaces | {name: watched}
         self._sources.settle(in_force.jobs.values())
@@ -226,7 +229,8 @@ class Controller:
     def report(self, target: str | None) -> dict[str, Any] | None:
         """What the status page shows of one target, or of all."""
         if target is not None:
-            return self._board.detail(target)
+            detail = self._board.detail(target)
+            return detail and {**detail, **shown(self._known_starts(target))}
         leads = self._elector is None or self._elector.leading()
         return {"identity": self._identity, "leading": leads, **self._board.overview()}
 
@@ -235,9 +239,16 @@ class Controller:
             return "dry run"
         return None if self._elector.leading() else "not the leader"
 
-    def _starts(self, target: str) -> Typical | None:
+    def _jobs(self) -> Iterable[Job]:
+        return self._targets.jobs.values()
+
+    def _watched(self, namespace: str) -> WatchedNamespace | None:
+        return self._namespaces.get(namespace)
+
+    def _known_starts(self, target: str) -> Known:
         job = self._targets.job(target)
-        return None if job is None else self._namespaces[job.namespace].starts(job.deployment)
+        starts = () if job is None else self._namespaces[job.namespace].starts(job.deployment)
+        return starts, self._loading.missing(target)
 
     def _misdirected(self, target: str) -> str | None:
         job = self._targets.job(target)
@@ -292,6 +303,15 @@ class Controller:
             left=left,
             witness=self._log,
         )
+
+
+def _scheduler() -> BackgroundScheduler:
+    """Of the ticks of one target none beside another; missed ones take place once."""
+    return BackgroundScheduler(
+        timezone=UTC,
+        executors={"default": ThreadPoolExecutor(WORKERS)},
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+    )
 
 
 def _elector(api: client.ApiClient, namespace: str, candidacy: Candidacy) -> Elector:

@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from autoscaler.cluster.starts import Typical
 from autoscaler.journal.explain import summary
 from autoscaler.model import Missing, Observation, Outcome, Phase, Tick
 from autoscaler.ports import Journal
@@ -38,8 +39,11 @@ class Metrics:
         self.failures = counter("speech_autoscaler_tick_failures", "Ticks that ended in an error of ours.", by_target)
         strange = "1 while the Service of a target does not select its pods as it should."
         self.misdirected = gauge("speech_autoscaler_service_misdirected", strange, by_target)
+        by_phase = ["target", "node_type", "phase", "quantile"]
         phases = "How long the phases of a start took: until scheduled, started, ready."
-        self.start_s = gauge("speech_autoscaler_start_seconds", phases, ["target", "phase", "quantile"])
+        self.start_s = gauge("speech_autoscaler_start_seconds", phases, by_phase)
+        load = "Of the last of them, how long the server's own phases took."
+        self.load_s = gauge("speech_autoscaler_load_seconds", load, by_phase)
         due = "Ticks that were due and did not take place: the one before ran on, or no thread was free."
         self.skipped = counter("speech_autoscaler_ticks_skipped", due, by_target)
         unusable = "Policy files that cannot be used; what was in force before stays."
@@ -66,6 +70,7 @@ class Metrics:
                 self.data_age_s,
                 self.misdirected,
                 self.start_s,
+                self.load_s,
             ),
         )
 
@@ -74,6 +79,13 @@ class Metrics:
         self._newest_s.pop(target, None)
         for metric in self._of_targets:
             metric.remove_by_labels({"target": target})
+
+    def starts(self, target: str, typical: Typical) -> None:
+        """Show what starts of one kind take; no type of its nodes: the label is empty, which is none."""
+        for gauge, phases_s in ((self.start_s, typical.phases_s), (self.load_s, typical.loads_s)):
+            for phase, (median_s, slow_s) in phases_s.items():
+                gauge.labels(target, typical.kind.node_type, phase, "0.5").set(median_s)
+                gauge.labels(target, typical.kind.node_type, phase, "0.95").set(slow_s)
 
     def count(self, tick: Tick) -> None:
         """Take what a tick says."""

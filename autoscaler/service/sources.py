@@ -16,7 +16,19 @@ from autoscaler.policies.windows import Signal
 from autoscaler.prometheus.arrivals import INGREDIENTS
 from autoscaler.prometheus.client import Access, Prometheus
 from autoscaler.prometheus.history import Grid, read_history
-from autoscaler.prometheus.metrics import DCGM, KAFKA, KINDS, PRESETS, RABBITMQ, Exporter, Metric, Subject
+from autoscaler.prometheus.loading import LOADING
+from autoscaler.prometheus.metrics import (
+    DCGM,
+    KAFKA,
+    KINDS,
+    PRESETS,
+    RABBITMQ,
+    SPEECH,
+    Exporter,
+    Kind,
+    Metric,
+    Subject,
+)
 from autoscaler.prometheus.sharing import SharedQuery
 from autoscaler.prometheus.source import SCRAPE_INTERVAL_S, PrometheusSignals, Wanted
 from autoscaler.service.wiring import Job, access_of
@@ -79,6 +91,16 @@ def exporters_of(job: Job) -> tuple[Exporter, ...]:
         wanted.append(_where(broker, lambda signal: signal == "queued" or signal not in instead))
     tell = [each for each in wanted if each.metrics]
     return tuple(sorted(tell, key=lambda each: "received" not in {metric.signal for metric in each.metrics}))
+
+
+def loading_of(job: Job) -> Exporter | None:
+    """What tells how a target's pods load; None where nothing is known to."""
+    own = job.policy.spec.signals.load_phases
+    if own is None:
+        return LOADING if job.policy.spec.signals.prometheus.preset == SPEECH.name else None
+    selector = parse_selector(own.query)
+    metric = Metric("load", selector.name, Kind.MAX, own.factor)
+    return Exporter(LOADING.name, (metric,), selector.told_by, selector.matchers)
 
 
 def _own_queries(queries: Queries) -> list[Exporter]:

@@ -52,6 +52,12 @@ def _selects(template: str) -> str:
     return template
 
 
+def _selects_pods(template: str) -> str:
+    if "pods" not in dict(fact[::-1] for fact in parse_selector(template).told_by):
+        raise ValueError('series of single pods: a matcher such as pod=~"$pods"')
+    return template
+
+
 def _selects_buckets(template: str) -> str:
     if not parse_selector(template).name.endswith("_bucket"):
         raise ValueError("a metric whose name ends in _bucket")
@@ -62,6 +68,7 @@ Headers = Annotated[dict[Text, str], AfterValidator(_no_secrets)]
 Url = Annotated[str, AfterValidator(_plain_url)]
 Query = Annotated[Text, AfterValidator(_parses)]
 Template = Annotated[Text, AfterValidator(_selects)]
+PodTemplate = Annotated[Text, AfterValidator(_selects_pods)]
 BucketTemplate = Annotated[Text, AfterValidator(_selects_buckets)]
 
 
@@ -174,6 +181,15 @@ class BucketQuery(Model):
     """A metric whose name ends in `_bucket`, in seconds; otherwise as other queries are."""
 
 
+class LoadQuery(Model):
+    """Series that tell how long each phase of a pod's own start took: a gauge with the label `phase`."""
+
+    query: PodTemplate = Field(examples=['load_phase_seconds{namespace="$namespace",pod=~"$pods"}'])
+    """A metric with label matchers, `$pods` among them; otherwise as other queries are."""
+    factor: PositiveReal = 1.0
+    """Every value is multiplied by this: 0.001 where milliseconds are told."""
+
+
 class Queries(Model):
     """Core signals by queries of one's own. What is not named here is read as the preset says.
 
@@ -231,6 +247,9 @@ class Signals(Model):
     """The queue that the pods work off: what waits there counts as waiting. Of RabbitMQ it is added to what waits in
     the pods; Kafka's lag holds that already. A target whose queue is not there holds."""
     queries: Queries = Queries()
+    load_phases: LoadQuery | None = Field(default=None, alias="loadPhases")
+    """What servers say of their own start, shown beside what Kubernetes does. Without it: of the preset `speech`
+    `speech_model_load_phase_seconds`, of the others nothing. Nothing is decided on it."""
     metrics: dict[str, Metric] = Field(default_factory=dict)
     """The names that `policy.metrics` uses. Defaults fit the inference server; every query can be replaced."""
 

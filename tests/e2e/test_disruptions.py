@@ -3,12 +3,14 @@
 import pytest
 from kubernetes import client
 from rig.cluster import Deployment
-from rig.installed import scale_writes
+from rig.command import autoscaler
+from rig.installed import install, scale_writes
 from rig.node import InstantRuntime, node
 from rig.processes import wait_for
-from rig.scene import Shared, policy, status_of
+from rig.scene import LOAD_S, Shared, policy, status_of
 
 from autoscaler.cluster.starts import PHASES
+from autoscaler.service.loading import SETTLED_S
 
 pytestmark = [
     pytest.mark.cluster,
@@ -116,10 +118,32 @@ def test_what_starts_take_is_learned_by_phase(installed, pods, prometheus, tts):
         let_it_decide(ours, 3)
         load.total = FOR_FOUR
         wait_for("growth", lambda: tts.ready() == 4)
-        starts = wait_for(
+        [starts] = wait_for(
             "the starts", lambda: (status_of(installed.cluster, installed.namespace, "tts") or {}).get("starts")
         )
         assert (starts["images"], starts["nodeSelector"], set(starts["seconds"])) == (["sleeper:1"], {}, set(PHASES))
         assert 1 <= starts["count"] <= 2
         shown = {"phase": "ready", "quantile": "0.95"}
         assert ours.metric("speech_autoscaler_start_seconds", **shown) == starts["seconds"]["ready"]["p95"] < 30
+
+
+def test_what_servers_do_while_they_load_and_on_which_nodes_is_told(cluster, tmp_path, pods, prometheus, runtime):
+    installed = install(cluster, tmp_path, "nodes")
+    with node(cluster, installed.namespace, runtime) as playing:
+        cluster.core.patch_node(playing.name, {"metadata": {"labels": {"node.kubernetes.io/instance-type": "a2"}}})
+        playing.ready_for_s = 2 * SETTLED_S
+        tts = cluster.order(installed.namespace, "tts", 2)
+        wait_for("two pods to be ready", lambda: tts.ready() == 2)
+        Shared(pods, tts, FOR_TWO)
+        policies = installed.policies(tts=policy("tts", prometheus.url))
+        with installed.leading(installed.pods()[0], policies) as ours:
+            [starts] = wait_for(
+                "what the servers told", lambda: (status_of(cluster, installed.namespace, "tts") or {}).get("starts")
+            )
+            told = {phase: {"p50": took_s, "p95": took_s} for phase, took_s in LOAD_S.items()}
+            assert (starts["nodeType"], starts["load"]) == ("a2", {"count": 2, "seconds": told})
+            shown = {"phase": "weights", "node_type": "a2", "quantile": "0.5"}
+            assert ours.metric("speech_autoscaler_load_seconds", **shown) == LOAD_S["weights"]
+        path = installed.kubeconfig(installed.pods()[0])
+        said = autoscaler("explain", f"{installed.namespace}/tts", "--kubeconfig", path)
+        assert "of that, the server, 2 seen: import 3 s (95 %: 3 s), weights 8 s" in said.out

@@ -31,9 +31,14 @@ def test_as_installed_it_watches_and_writes_nothing_but_what_it_would_do(cluster
     assert scale_writes(installed) == []
 
 
+NODES = {("", "nodes", "list"), ("", "nodes", "watch")}
+
+
 @prometheus_3
-def test_every_right_is_used_and_none_is_missing(cluster, installed, pods, prometheus):
+@pytest.mark.parametrize("components", [(), ("nodes",)], ids=["as shipped", "with the right to read nodes"])
+def test_every_right_is_used_and_none_is_missing(cluster, tmp_path, pods, prometheus, components):
     """Modes too: `observe` says what it would do, `assist` grows and does not shrink, `full` does both."""
+    installed = install(cluster, tmp_path, *components)
     namespace = installed.namespace
     modes = {"tts": "full", "asr": "assist", "old": "observe"}
     targets = {name: cluster.deploy(namespace, name, 2) for name in modes}
@@ -57,8 +62,16 @@ def test_every_right_is_used_and_none_is_missing(cluster, installed, pods, prome
     path = installed.kubeconfig(installed.pods()[0])
     autoscaler("run", "--once", "--dry-run", "--policies", policies / "tts.yaml", "--kubeconfig", path)
 
-    assert used(installed.asked()) == granted(cluster, namespace)
-    assert [event["requestURI"] for event in installed.asked() if event["responseStatus"]["code"] == 403] == []
+    asked = list(installed.asked())
+    refused = [event for event in asked if event["responseStatus"]["code"] == 403]
+    allowed = used(event for event in asked if event not in refused)
+    if components:
+        assert allowed == granted(cluster, namespace, "speech-autoscaler-nodes") >= NODES
+        assert refused == []
+    else:
+        assert allowed == granted(cluster, namespace)
+        assert used(refused) == {("", "nodes", "list")}  # whether that right has come, once in ten minutes
+        assert len(refused) == 1
     assert {written_by(event) for event in installed.asked(verb="patch")} == {installed.pods()[0]}
 
 

@@ -66,7 +66,8 @@ def lived():
 @contextmanager
 def served(board, **more):
     def report(target):
-        return board.detail(target) if target else {"identity": "pod-a", "leading": True, **board.overview(), **more}
+        detail = board.detail(target) if target else {"identity": "pod-a", "leading": True, **board.overview()}
+        return detail and {**detail, **more}
 
     endpoint = Endpoint("127.0.0.1", 0, CollectorRegistry(), {}, report)
     endpoint.start()
@@ -121,6 +122,22 @@ class TestInTheBrowser:
             assert NASTY in page.text_content("#targets")
             assert page.title() == "Speech autoscaler"
             assert page.locator("#targets img").count() == 0
+
+    def test_how_long_starts_take_is_shown_with_what_the_server_does_meanwhile(self):
+        ready, weights = {"ready": {"p50": 14.0, "p95": 18.0}}, {"weights": {"p50": 8.0, "p95": 9.5}}
+        starts = [
+            {"images": [NASTY], "nodeSelector": {"gpu": "a100"}, "nodeType": "a2", "count": 3, "seconds": ready},
+            {"images": ["tts:1"], "nodeSelector": {}, "load": {"count": 2, "seconds": weights}},
+        ]
+        with served(lived(), starts=starts) as url, opened(url + "#" + TTS.replace("/", "%2F")) as page:
+            page.wait_for_selector("#starts tr")
+            first, second = page.locator("#starts tr").all_text_contents()
+            assert first == f"{NASTY} on gpu=a100, a23 seen: ready 14 s (18 s)"
+            assert second == "tts:12 seen: weights 8 s (9.5 s)"
+            assert page.title() == "Speech autoscaler"
+        with served(lived(), loadPhasesMissing="absent: none") as url, opened(url) as page:
+            page.wait_for_selector("#starts tr", state="attached")
+            assert page.text_content("#starts") == "not known: absent: none"
 
     def test_a_controller_that_is_gone_is_said_and_the_last_figures_stay(self):
         with served(lived()) as url, opened(url) as page:

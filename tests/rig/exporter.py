@@ -11,7 +11,7 @@ from rig.web import Asked, Reply, website
 
 _TEXT = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 Metrics = Callable[[], Mapping[str, float]]
-"""Values by metric name."""
+"""Values by metric name, which may carry labels of its own: `name{le="0.5"}`."""
 
 
 TOGETHER = "/all"
@@ -45,13 +45,18 @@ class Exporter:
                 bring_up_to_date()
             at = "" if self.shift_s is None else f" {(time.time() + self.shift_s) * 1000:.0f}"
             return "".join(
-                f'{name}{{namespace="{space}",pod="{pod}"}} {value}{at}\n'
+                f"{_labelled(name, space, pod)} {value}{at}\n"
                 for (space, pod), metrics in list(self.pods.items())
                 for name, value in metrics().items()
             )
         space, _, pod = path.removeprefix("/").partition("/")
         metrics = self.pods.get((space, pod))
         return metrics and "".join(f"{name} {value}\n" for name, value in metrics().items())
+
+
+def _labelled(name: str, namespace: str, pod: str) -> str:
+    bare, _, labels = name.rstrip("}").partition("{")
+    return f'{bare}{{namespace="{namespace}",pod="{pod}"{"," * bool(labels)}{labels}}}'
 
 
 @contextmanager

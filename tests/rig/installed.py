@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,14 +159,19 @@ def scale_times(installed: Installed) -> list[str]:
     ]
 
 
-def install(cluster: Cluster, folder: Path, overlay: str = "overlays/fenced") -> Installed:
-    """Apply the manifests to a namespace of their own."""
+def install(cluster: Cluster, folder: Path, *components: str) -> Installed:
+    """Apply the manifests, fenced, to a namespace of their own, with some of their components."""
     namespace = cluster.namespace()
     copy = folder / "manifests"
     shutil.copytree(REPOSITORY / "manifests", copy)
     base = copy / "base" / "kustomization.yaml"
     base.write_text(re.sub(r"(?m)^namespace: \S+", f"namespace: {namespace}", base.read_text()))
-    cluster.kubectl("apply", "-k", copy / overlay)
+    overlay = copy / "overlays" / "mine"
+    overlay.mkdir()
+    added = [f"../../components/{name}" for name in components]
+    kustomization = {"kind": "Kustomization", "resources": ["../fenced"], "components": added}
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    cluster.kubectl("apply", "-k", overlay)
     return Installed(cluster, namespace, folder)
 
 
@@ -178,9 +183,10 @@ def environment() -> dict[str, str]:
     return {each["name"]: each["value"] for each in container["env"] if "value" in each}
 
 
-def granted(cluster: Cluster, namespace: str) -> set[tuple[str, str, str]]:
-    """Group, resource and verb of every right that the Roles of the manifests give."""
+def granted(cluster: Cluster, namespace: str, *cluster_roles: str) -> set[tuple[str, str, str]]:
+    """Group, resource and verb of every right that the Roles of the manifests give, and some ClusterRoles of theirs."""
     roles = json.loads(cluster.kubectl("get", "roles", "-n", namespace, "-o", "json"))["items"]
+    roles += [json.loads(cluster.kubectl("get", "clusterrole", name, "-o", "json")) for name in cluster_roles]
     return {
         (group, resource, verb)
         for role in roles
@@ -191,7 +197,7 @@ def granted(cluster: Cluster, namespace: str) -> set[tuple[str, str, str]]:
     }
 
 
-def used(events: Iterator[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
+def used(events: Iterable[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
     """Group, resource and verb of every request."""
     return {
         (

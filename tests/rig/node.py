@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from kubernetes import client
@@ -112,6 +112,8 @@ class Node:
     runtime: Runtime
     place: str = ""
     """Name of the Node object that new pods are put on: its own, unless it is to be drained."""
+    ready_for_s: float = 0.0
+    """So long pods that become ready say to have been so."""
     sizes: list[tuple[float, int]] = field(default_factory=list)
     """Monotonic time and number of pods that hold a GPU, at each change."""
     _pods: dict[str, _Played] = field(default_factory=dict)
@@ -174,7 +176,8 @@ class Node:
         self._tell(name, self._pods[name])
 
     def _tell(self, name: str, played: _Played) -> None:
-        state = {"status": str(played.told_ready), "lastTransitionTime": _now()}
+        since = _time(self.ready_for_s if played.told_ready else 0.0)
+        state = {"status": str(played.told_ready), "lastTransitionTime": since}
         ip = f"10.{played.address}"
         status: dict[str, Any] = {
             "phase": "Running",
@@ -194,14 +197,14 @@ class Node:
             self.cluster.core.delete_namespaced_pod(name, self.namespace, grace_period_seconds=0)
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _time(ago_s: float = 0.0) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=ago_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _container(pod: Mapping[str, Any]) -> dict[str, Any]:
     """The status of its only container, which runs from now on."""
     [container] = pod["spec"]["containers"]
-    state = {"running": {"startedAt": _now()}}
+    state = {"running": {"startedAt": _time()}}
     return {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0, "state": state}
 
 

@@ -14,6 +14,8 @@ from rig.exporter import Exporter, steady
 BUSY = 0.95
 """Two pods that are so busy want a third."""
 IDLE = 0.5
+LOAD_S = {"import": 3.0, "weights": 8.0, "warmup": 1.5}
+"""What each pod that shares a load tells of its own start."""
 STEPWISE = "{type: Pods, value: 3, periodSeconds: 1}"
 """At most three pods more each second."""
 _ANY_GROWTH = "{type: Percent, value: 10000, periodSeconds: 1}"
@@ -123,7 +125,7 @@ class Shared:
             "speech_service_seconds_sum": self._worked[name],
             "speech_requests_in_flight": 0.0,
             "speech_queue_depth": 0.0,
-        }
+        } | {f'speech_model_load_phase_seconds{{phase="{name}"}}': took_s for name, took_s in LOAD_S.items()}
 
 
 def _ready(pod: Any) -> bool:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from autoscaler.cluster.mirror import Mirror
+from autoscaler.cluster.nodes import node_view
 from autoscaler.cluster.starts import KEPT, KINDS, Starts, starting_pod
 
 MOMENTS_S = (100, 103, 110, 125)
@@ -15,7 +16,7 @@ def stamp(at_s):
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def pod(name="p", *, moments_s=MOMENTS_S, image="tts:1", nodes=None, ready=True, restarts=0):
+def pod(name="p", *, moments_s=MOMENTS_S, image="tts:1", nodes=None, node="node-a", ready=True, restarts=0):
     ordered_s, scheduled_s, started_s, ready_s = moments_s
     running = {"running": {"startedAt": stamp(started_s)}} if started_s else {"waiting": {"reason": "Pulling"}}
     return {
@@ -27,7 +28,7 @@ def pod(name="p", *, moments_s=MOMENTS_S, image="tts:1", nodes=None, ready=True,
             "labels": {"pod-template-hash": "ab12"},
             "ownerReferences": [{"uid": "rs", "name": "tts-ab12", "controller": True}],
         },
-        "spec": {"containers": [{"name": "server", "image": image}], "nodeSelector": nodes},
+        "spec": {"containers": [{"name": "server", "image": image}], "nodeSelector": nodes, "nodeName": node},
         "status": {
             "phase": "Running",
             "conditions": [
@@ -45,9 +46,11 @@ def starts():
 
 
 def watch(starts, *pods):
+    """What is known of the pods after they were heard of, one after the other."""
     mirror = Mirror(starting_pod, starts.followed)
     for each in pods:
         mirror.put(each)
+    return mirror.owned("rs")
 
 
 def started(name="p", **how):
@@ -57,7 +60,7 @@ def started(name="p", **how):
 
 def test_a_start_that_was_watched_is_known_by_its_phases(starts):
     watch(starts, *started())
-    found = starts.typical("tts")
+    [found] = starts.typical("tts")
     assert found.said() == {
         "count": 1,
         "images": ["tts:1"],
@@ -68,14 +71,14 @@ def test_a_start_that_was_watched_is_known_by_its_phases(starts):
             "ready": {"p50": 15.0, "p95": 15.0},
         },
     }
-    assert starts.typical("tts") is found
-    assert starts.typical("asr") is None
+    assert starts.typical("tts") is starts.typical("tts")
+    assert starts.typical("asr") == ()
 
 
 def test_quantiles_are_of_the_starts_so_far(starts):
     for number in range(21):
         watch(starts, *started(str(number), moments_s=(100, 100, 100, 110 + number)))
-    assert starts.typical("tts").phases_s["ready"] == (20.0, 29.0)
+    assert starts.typical("tts")[0].phases_s["ready"] == (20.0, 29.0)
 
 
 @pytest.mark.parametrize(
@@ -89,31 +92,87 @@ def test_quantiles_are_of_the_starts_so_far(starts):
 )
 def test_what_was_not_watched_as_a_whole_does_not_count(starts, seen):
     watch(starts, *seen)
-    assert starts.typical("tts") is None
+    assert starts.typical("tts") == ()
 
 
 def test_a_pod_that_is_ready_again_has_not_started_again(starts):
     ready_again = pod(moments_s=(*MOMENTS_S[:3], 900))
     watch(starts, *started(), pod(ready=False), ready_again)
-    assert starts.typical("tts").starts == 1
-    assert starts.typical("tts").phases_s["ready"] == (15.0, 15.0)
+    assert starts.typical("tts")[0].starts == 1
+    assert starts.typical("tts")[0].phases_s["ready"] == (15.0, 15.0)
 
 
 def test_another_image_or_other_nodes_are_learned_apart_and_known_again(starts):
     watch(starts, *started("a", moments_s=(0, 1, 2, 3)))
     watch(starts, *started("b", image="tts:2", moments_s=(0, 1, 2, 42)))
-    assert starts.typical("tts").phases_s["ready"] == (40.0, 40.0)
+    assert starts.typical("tts")[0].phases_s["ready"] == (40.0, 40.0)
     watch(starts, *started("c", nodes={"gpu": "a100"}, moments_s=(0, 1, 2, 12)))
-    assert starts.typical("tts").said()["nodeSelector"] == {"gpu": "a100"}
+    assert starts.typical("tts")[0].said()["nodeSelector"] == {"gpu": "a100"}
     watch(starts, *started("d", moments_s=(0, 1, 2, 5)))
-    assert (starts.typical("tts").starts, starts.typical("tts").phases_s["ready"][0]) == (2, 2.0)
+    assert (starts.typical("tts")[0].starts, starts.typical("tts")[0].phases_s["ready"][0]) == (2, 2.0)
 
 
 def test_what_is_kept_is_bounded(starts):
     for number in range(KEPT + 5):
         watch(starts, *started(str(number)))
-    assert starts.typical("tts").starts == KEPT
+    assert starts.typical("tts")[0].starts == KEPT
     for number in range(KINDS + 1):
         watch(starts, *started(f"k{number}", image=f"tts:{number + 2}"))
     watch(starts, *started("again"))
-    assert starts.typical("tts").starts == 1
+    assert starts.typical("tts")[0].starts == 1
+
+
+def test_what_servers_told_is_known_beside_it(starts):
+    pods = watch(starts, *started("a"), *started("b"), pod("old"))
+    for each, load_s in zip(pods, (1.0, 3.0, 2.0), strict=True):
+        starts.loaded("tts", [(each, {"import": load_s, "warmup": 0.5})])
+    [found] = starts.typical("tts")
+    assert (found.starts, found.loads) == (2, 3)
+    assert found.said()["load"] == {
+        "count": 3,
+        "seconds": {"import": {"p50": 2.0, "p95": 2.9}, "warmup": {"p50": 0.5, "p95": 0.5}},
+    }
+
+
+def test_of_pods_that_were_there_before_only_what_their_servers_told_is_known(starts):
+    [old] = watch(starts, pod("old"))
+    starts.loaded("tts", [(old, {"import": 1.0})])
+    [found] = starts.typical("tts")
+    assert found.said() == {
+        "images": ["tts:1"],
+        "nodeSelector": {},
+        "load": {"count": 1, "seconds": {"import": {"p50": 1.0, "p95": 1.0}}},
+    }
+
+
+def test_each_pod_is_asked_about_until_it_has_told_and_counts_once(starts):
+    pods = watch(starts, pod("a"), pod("b"), pod("loads", ready=False))
+    assert set(starts.unheard("tts", pods)) == {"tts-ab12-a", "tts-ab12-b"}
+    told = [(pods[0], {"import": 1.0})]
+    starts.loaded("tts", told)
+    starts.loaded("tts", told)
+    assert set(starts.unheard("tts", pods)) == {"tts-ab12-b"}
+    assert starts.typical("tts")[0].loads == 1
+
+
+def test_types_of_nodes_are_told_apart_and_stand_side_by_side():
+    types = {"node-a": "a2-highgpu-1g", "node-b": "g2-standard-8"}
+    starts = Starts(lambda node: types.get(node, ""))
+    watch(starts, *started("a", node="node-a", moments_s=(0, 1, 2, 12)))
+    watch(starts, *started("b", node="node-b", moments_s=(0, 1, 2, 42)))
+    watch(starts, *started("c", node="gone", moments_s=(0, 1, 2, 3)))
+    ready_s = {each.said().get("nodeType"): each.phases_s["ready"][0] for each in starts.typical("tts")}
+    assert list(ready_s.items()) == [(None, 1.0), ("g2-standard-8", 40.0), ("a2-highgpu-1g", 10.0)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "type_"),
+    [
+        pytest.param({"node.kubernetes.io/instance-type": "m5", "nvidia.com/gpu.product": "A10"}, "m5", id="instance"),
+        pytest.param({"nvidia.com/gpu.product": "NVIDIA-A10"}, "NVIDIA-A10", id="accelerator where there is none"),
+        pytest.param({"node.kubernetes.io/instance-type": ""}, "", id="empty"),
+        pytest.param(None, "", id="no label"),
+    ],
+)
+def test_what_type_a_node_is_of(labels, type_):
+    assert node_view({"metadata": {"uid": "u", "name": "n", "labels": labels}}).type == type_

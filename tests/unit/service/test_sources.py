@@ -6,7 +6,7 @@ import pytest
 
 from autoscaler.model import Fleet, InvalidInput, Phase, Pod
 from autoscaler.prometheus.client import Answer
-from autoscaler.service.sources import Sources, exporters_of, group_of, required_of, subject_of
+from autoscaler.service.sources import Sources, exporters_of, group_of, loading_of, required_of, subject_of
 from autoscaler.service.targets import SPREAD_S, Beat
 from autoscaler.service.wiring import load_job
 
@@ -65,6 +65,23 @@ def test_only_what_the_policy_reads_is_asked_for(job, fields, read):
 def test_the_predictive_policy_reads_all_there_is(job):
     read = {metric.signal for each in exporters_of(job()) for metric in each.metrics}
     assert {"received", "latency", "service", "queued", "in_flight", "gpu_use_ratio"} <= read
+
+
+@pytest.mark.parametrize(
+    ("fields", "read"),
+    [
+        pytest.param({}, ("speech_model_load_phase_seconds", 1.0), id="what our server exports"),
+        pytest.param({"preset": "vllm"}, None, id="another server says nothing of it"),
+        pytest.param(
+            {"preset": "vllm", "metrics": "loadPhases: {query: 'load_ms{pod=~\"$pods\"}', factor: 0.001}"},
+            ("load_ms", 0.001),
+            id="but where the file says how",
+        ),
+    ],
+)
+def test_what_servers_say_of_their_start(job, fields, read):
+    exporter = loading_of(job(**fields))
+    assert (exporter and (exporter.metrics[0].name, exporter.metrics[0].factor)) == read
 
 
 def test_arrivals_of_ones_own_are_taken_as_they_are_told(job):
