@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from fastapi import Request
 
@@ -27,8 +25,6 @@ from inference_server.errors import (
 from inference_server.serving.scheduler import Place
 from inference_server.serving.service import AnyService, RequestLimits
 from inference_server.telemetry.accounting import REJECTION, App, Message, Receive, Scope, Send
-
-T = TypeVar("T")
 
 PLACE = "place"
 DEADLINE_HEADER = b"x-request-timeout-s"
@@ -156,29 +152,34 @@ def deadline_s_of(request: Request, longest_s: float) -> float:
 
 
 @asynccontextmanager
-async def attending(request: Request, longest_s: float) -> AsyncGenerator[Callable[[Future[T]], Awaitable[T]]]:
+async def attending(request: Request, longest_s: float) -> AsyncGenerator[None]:
     """Wait for results as long as the client does and the deadline allows.
 
-    Yields:
-        a function that awaits one future. It raises `Refusal` when the client goes or the deadline passes; leaving the
-        request's place then withdraws what has not started.
+    Whatever is awaited inside is cancelled otherwise; leaving the request's place then withdraws what has not started.
+
+    Raises:
+        Refusal: the client went, or the deadline passed.
     """
     deadline_s = deadline_s_of(request, longest_s)
-    entered_s = place_of(request).entered_s
+    loop = asyncio.get_running_loop()
     gone = asyncio.ensure_future(_client_gone(request))
+    patience = asyncio.timeout_at(place_of(request).entered_s + deadline_s)  # the loop's clock is monotonic, too
 
-    async def wait(future: Future[T]) -> T:
-        result: asyncio.Future[T] = asyncio.wrap_future(future)
-        left_s = max(0.0, deadline_s - (time.monotonic() - entered_s))
-        done, _ = await asyncio.wait((result, gone), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-        if result.done():
-            return result.result()
-        result.cancel()
-        raise abandoned() if gone in done else deadline_passed(deadline_s)
+    def lose(_: object) -> None:
+        if waiting and not patience.expired():
+            patience.reschedule(loop.time())
 
+    waiting = True
+    gone.add_done_callback(lose)
     try:
-        yield wait
+        async with patience:
+            yield
+    except TimeoutError as error:
+        if not patience.expired():
+            raise
+        raise abandoned() if gone.done() else deadline_passed(deadline_s) from error
     finally:
+        waiting = False
         gone.cancel()
 
 

@@ -52,8 +52,8 @@ def recognition_routes(service: Service[Clip, Heard], engine: Recognizer, limits
     transcriber = Transcriber(service, engine, limits)
 
     async def transcribe(request: Request, files: list[UploadFile], options: Options) -> list[Transcript]:
-        async with attending(request, service.limits.deadline_s) as wait:
-            return await transcriber.transcribe([file.file for file in files], options, place_of(request), wait)
+        async with attending(request, service.limits.deadline_s):
+            return await transcriber.transcribe([file.file for file in files], options, place_of(request))
 
     @router.post(TRANSCRIPTIONS, response_model=None, openapi_extra=described(TranscriptionForm))
     async def transcriptions(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import wrap_future
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -36,8 +37,8 @@ def sleep_routes(service: Service[Nap, float], engine: Sleeper) -> APIRouter:
         """Hold a slot for the service time."""
         asked_s = wish.service_s if wish else None
         nap = Nap(engine.default_service_s if asked_s is None else asked_s)
-        async with attending(request, service.limits.deadline_s) as wait:
+        async with attending(request, service.limits.deadline_s):
             (future,) = place_of(request).submit([nap])
-            return SleepAnswer(service_s=await wait(future))
+            return SleepAnswer(service_s=await wrap_future(future))
 
     return router

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import time
+from asyncio import wrap_future
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -87,19 +87,19 @@ def synthesis_routes(service: Service[Sentence, Pcm], engine: SpeechSynthesizer)
         """Speak a text. The first sentence is sent while the others are still computed."""
         check_model(wish.model, engine.model)
         place: Place[Sentence, Pcm] = place_of(request)
-        reference = await _reference(wish, service)
-        async with attending(request, service.limits.deadline_s) as wait:
-            sentences = await wait(workers.submit(plan, wish, reference))
+        async with attending(request, service.limits.deadline_s):
+            reference = await _reference(wish, service)
+            sentences = await wrap_future(workers.submit(plan, wish, reference))
             service.metrics.input_characters(len(wish.input))
             note_usage(characters=len(wish.input))
             first, *rest = place.submit(sentences)
-            sound = await wait(first)
+            sound = await wrap_future(first)
             if not rest:
-                whole = await wait(workers.submit(encode_whole, wish.response_format, engine.rate_hz, sound))
+                whole = await wrap_future(workers.submit(encode_whole, wish.response_format, engine.rate_hz, sound))
                 service.metrics.first_audio(time.monotonic() - place.entered_s)
                 return Response(whole, media_type=MEDIA_TYPES[wish.response_format])
             encoder = make_encoder(wish.response_format, engine.rate_hz)
-            beginning = await wait(workers.submit(encoder.encode, sound))
+            beginning = await wrap_future(workers.submit(encoder.encode, sound))
         service.metrics.first_audio(time.monotonic() - place.entered_s)
         return StreamingResponse(
             _stream(beginning, rest, encoder, workers), media_type=MEDIA_TYPES[wish.response_format]
@@ -120,10 +120,10 @@ async def _stream(
     if beginning:
         yield beginning
     for sentence in rest:
-        chunk = await asyncio.wrap_future(workers.submit(encoder.encode, await asyncio.wrap_future(sentence)))
+        chunk = await wrap_future(workers.submit(encoder.encode, await wrap_future(sentence)))
         if chunk:
             yield chunk
-    end = await asyncio.wrap_future(workers.submit(encoder.finish))
+    end = await wrap_future(workers.submit(encoder.finish))
     if end:
         yield end
 

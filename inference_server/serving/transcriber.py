@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from asyncio import wrap_future
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from inference_server.audio.decode import AudioLimits, decode
 from inference_server.audio.samples import Samples
@@ -18,8 +19,6 @@ from inference_server.serving.service import Service
 from inference_server.telemetry.context import note_usage
 
 _DECODERS = 2
-
-Wait = Callable[[Future[Any]], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +56,18 @@ class Transcriber:
         self._decoders = ThreadPoolExecutor(_DECODERS, "decode")
 
     async def transcribe(
-        self, files: Sequence[BinaryIO], options: Options, place: Place[Clip, Heard], wait: Wait
+        self, files: Sequence[BinaryIO], options: Options, place: Place[Clip, Heard]
     ) -> list[Transcript]:
         """One transcript for each file, in order.
 
         Raises:
-            Refusal: a file that is no sound, too long or too short; no capacity; deadline; the client went.
+            Refusal: a file that is no sound, too long or too short; no capacity.
         """
-        recordings, futures = await wait(self._decoders.submit(self._queue, files, options, place))
+        recordings, futures = await wrap_future(self._decoders.submit(self._queue, files, options, place))
         audio_s = sum(recording.duration_s for recording in recordings)
         self._metrics.input_audio(audio_s)
         note_usage(audio_s=audio_s)
-        heard = [await wait(future) for future in futures]
+        heard = [await wrap_future(future) for future in futures]
         begun_s = time.perf_counter()
         results = iter(heard)
         transcripts = [recording.transcript([next(results) for _ in recording.spans]) for recording in recordings]

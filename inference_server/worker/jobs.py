@@ -71,7 +71,7 @@ def _recognizing(service: AnyService) -> Job:
         sound = io.BytesIO(await _source(service, wish.audio))
         options = Options(wish.language, wish.use_itn, wish.words)
         with service.scheduler.enter() as place:
-            (transcript,) = await transcriber.transcribe([sound], options, place, asyncio.wrap_future)
+            (transcript,) = await transcriber.transcribe([sound], options, place)
         return Done(verbose_json(transcript, words=wish.words))
 
     return Job(Recognize, compute)
