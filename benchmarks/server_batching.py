@@ -47,7 +47,7 @@ Pair = tuple[Times, Times]
 
 
 def speech() -> np.ndarray:
-    parts = [decode(path.open("rb"), RATE_HZ, AudioLimits()) for path in sorted((MODEL / "clips").glob("*_en.wav"))]
+    parts = [decode(path.read_bytes(), RATE_HZ, AudioLimits()) for path in sorted((MODEL / "clips").glob("*_en.wav"))]
     return np.concatenate(parts * 3)
 
 

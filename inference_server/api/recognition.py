@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response, UploadFile
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 
 from inference_server.api.admission import attending, place_of
-from inference_server.api.forms import described, read_form
+from inference_server.api.forms import File, Upload, described, read_form
 from inference_server.api.models import check_model
 from inference_server.audio.decode import AudioLimits
 from inference_server.audio.transcripts import Transcript, plain_json, srt, verbose_json, vtt
@@ -27,7 +27,7 @@ _GRANULARITIES = "timestamp_granularities[]"
 class TranscriptionForm(BaseModel):
     """OpenAI's fields, and `use_itn`; fields that are not listed are ignored, as new clients send new ones."""
 
-    file: Annotated[UploadFile, Field(description="WAV, FLAC, Ogg, MP3 or AIFF")]
+    file: Annotated[Upload, Field(description="WAV, FLAC, Ogg, MP3 or AIFF")]
     model: str = ""
     language: Literal["auto", "zh", "en", "yue", "ja", "ko"] = "auto"
     response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] = "json"
@@ -41,7 +41,7 @@ class TranscriptionForm(BaseModel):
 class UpstreamForm(BaseModel):
     """Fields of SenseVoice's own server."""
 
-    files: Annotated[list[UploadFile], Field(description="WAV, FLAC, Ogg, MP3 or AIFF")]
+    files: Annotated[list[Upload], Field(description="WAV, FLAC, Ogg, MP3 or AIFF")]
     keys: Annotated[str, Field(description="names of the files, joined with commas")] = ""
     lang: Language = "auto"
 
@@ -51,30 +51,30 @@ def recognition_routes(service: Service[Clip, Heard], engine: Recognizer, limits
     router = APIRouter(tags=["recognition"])
     transcriber = Transcriber(service, engine, limits)
 
-    async def transcribe(request: Request, files: list[UploadFile], options: Options) -> list[Transcript]:
+    async def transcribe(request: Request, files: list[File], options: Options) -> list[Transcript]:
         async with attending(request, service.limits.deadline_s):
-            return await transcriber.transcribe([file.file for file in files], options, place_of(request))
+            return await transcriber.transcribe([file.data for file in files], options, place_of(request))
 
     @router.post(TRANSCRIPTIONS, response_model=None, openapi_extra=described(TranscriptionForm))
     async def transcriptions(request: Request) -> Response:
         """Transcribe one recording, as OpenAI's API does, with language, emotion and event."""
-        async with read_form(request, TranscriptionForm, lists={_GRANULARITIES}) as form:
-            check_model(form.model, engine.model)
-            _refuse_unsupported(form)
-            words = "word" in form.granularities
-            times = words or form.response_format in {"srt", "vtt"}
-            (transcript,) = await transcribe(request, [form.file], Options(form.language, form.use_itn, times))
-            return _render(transcript, form.response_format, words=words)
+        form = await read_form(request, TranscriptionForm, lists={_GRANULARITIES})
+        check_model(form.model, engine.model)
+        _refuse_unsupported(form)
+        words = "word" in form.granularities
+        times = words or form.response_format in {"srt", "vtt"}
+        (transcript,) = await transcribe(request, [form.file], Options(form.language, form.use_itn, times))
+        return _render(transcript, form.response_format, words=words)
 
     @router.post(UPSTREAM, openapi_extra=described(UpstreamForm))
     async def asr(request: Request) -> dict[str, list[dict[str, Any]]]:
         """Transcribe several recordings, as SenseVoice's own server does; `text` carries no emoji."""
-        async with read_form(request, UpstreamForm, lists={"files"}, max_files=_MAX_FILES) as form:
-            names = form.keys.split(",") if form.keys else [file.filename or "" for file in form.files]
-            if len(names) != len(form.files):
-                raise bad_request(f"{len(names)} keys for {len(form.files)} files", param="keys")
-            transcripts = await transcribe(request, form.files, Options(form.lang, use_itn=False))
-            return {"result": [_upstream_form(*pair) for pair in zip(names, transcripts, strict=True)]}
+        form = await read_form(request, UpstreamForm, lists={"files"}, max_files=_MAX_FILES)
+        names = form.keys.split(",") if form.keys else [file.name for file in form.files]
+        if len(names) != len(form.files):
+            raise bad_request(f"{len(names)} keys for {len(form.files)} files", param="keys")
+        transcripts = await transcribe(request, form.files, Options(form.lang, use_itn=False))
+        return {"result": [_upstream_form(*pair) for pair in zip(names, transcripts, strict=True)]}
 
     return router
 

@@ -6,12 +6,10 @@ nor ten hours of silence in a few kilobytes of FLAC costs more than the limit do
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -48,11 +46,11 @@ class AudioLimits:
 _REFERENCE_LIMITS = AudioLimits(max_s=30.0)
 
 
-def decode(file: BinaryIO, rate_hz: int, limits: AudioLimits) -> Samples:
+def decode(data: bytes, rate_hz: int, limits: AudioLimits) -> Samples:
     """Read WAV, FLAC, Ogg (Vorbis, Opus), MP3 or AIFF.
 
     Args:
-        file: positioned anywhere; seekable.
+        data: the file.
         rate_hz: of the samples that are returned.
         limits: what is taken.
 
@@ -62,12 +60,10 @@ def decode(file: BinaryIO, rate_hz: int, limits: AudioLimits) -> Samples:
     Raises:
         Refusal: 400 `bad_audio` for what is no such file or holds impossible samples, 413 `too_long`.
     """
-    file.seek(0)
-    if not _looks_like_sound(file.read(4)):
+    if not _looks_like_sound(data[:4]):
         raise _bad("not a sound file; allowed: WAV, FLAC, Ogg, MP3, AIFF")
-    file.seek(0)
     try:
-        with _Stream(_Forgiving(file)) as sound:
+        with _Stream(_Forgiving(data)) as sound:
             _check_header(sound, limits)
             return _read_mono(sound, rate_hz, limits)
     except (soundfile.LibsndfileError, RuntimeError, ValueError, EOFError) as error:
@@ -85,28 +81,17 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-class _Forgiving:
+class _Forgiving(io.BytesIO):
     """A file that stays where it is when it is told to go where it cannot.
 
-    A damaged header makes libsndfile seek before the start; an exception could not leave its callback. A file that was
-    closed under a decoder, as its request has ended, is at its end.
+    A damaged header makes libsndfile seek before the start; an exception could not leave its callback.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def readinto(self, buffer: bytearray) -> int:
-        if self._file.closed:
-            return 0
-        return int(self._file.readinto(buffer))  # type: ignore[attr-defined] # all have it; typing does not say so
-
-    def tell(self) -> int:
-        return 0 if self._file.closed else self._file.tell()
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        with contextlib.suppress(OSError, ValueError, OverflowError):
-            return self._file.seek(offset, whence)
-        return self.tell()
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return self.tell()
 
 
 def _bad(message: str) -> Refusal:
@@ -121,7 +106,7 @@ def _too_long(limits: AudioLimits) -> Refusal:
 
 def decode_reference(data: bytes, rate_hz: int) -> Samples:
     """A sample of somebody's voice: `decode` with a length that is one; the model knows the exact bounds."""
-    return decode(io.BytesIO(data), rate_hz, _REFERENCE_LIMITS)
+    return decode(data, rate_hz, _REFERENCE_LIMITS)
 
 
 def _looks_like_sound(magic: bytes) -> bool:

@@ -175,8 +175,8 @@ class SenseVoice:
         if self._settings.vad:
             self.split(noise)
         if self._settings.known_clip:
-            with Path(self._settings.known_clip).open("rb") as file:
-                clip = Clip(decode(file, RATE_HZ, AudioLimits()), Options(use_itn=False))
+            sound = Path(self._settings.known_clip).read_bytes()
+            clip = Clip(decode(sound, RATE_HZ, AudioLimits()), Options(use_itn=False))
             text = parse_tags(self.run([clip])[0].raw).text
             if text != self._settings.known_text:
                 raise ValueError(f"the known clip gave {text!r}, expected {self._settings.known_text!r}")

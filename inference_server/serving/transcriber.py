@@ -7,7 +7,6 @@ from asyncio import wrap_future
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import BinaryIO
 
 from inference_server.audio.decode import AudioLimits, decode
 from inference_server.audio.samples import Samples
@@ -55,9 +54,7 @@ class Transcriber:
         self._limits = limits
         self._decoders = ThreadPoolExecutor(_DECODERS, "decode")
 
-    async def transcribe(
-        self, files: Sequence[BinaryIO], options: Options, place: Place[Clip, Heard]
-    ) -> list[Transcript]:
+    async def transcribe(self, files: Sequence[bytes], options: Options, place: Place[Clip, Heard]) -> list[Transcript]:
         """One transcript for each file, in order.
 
         Raises:
@@ -75,7 +72,7 @@ class Transcriber:
         return transcripts
 
     def _queue(
-        self, files: Sequence[BinaryIO], options: Options, place: Place[Clip, Heard]
+        self, files: Sequence[bytes], options: Options, place: Place[Clip, Heard]
     ) -> tuple[list[Recording], list[Future[Heard]]]:
         """Decode, and queue from here: the model need not wait for the event loop to pass the sound on.
 
@@ -88,7 +85,7 @@ class Transcriber:
             left_s -= recordings[-1].duration_s
         return recordings, place.submit([clip for recording in recordings for clip in recording.clips(options)])
 
-    def _read(self, file: BinaryIO, limits: AudioLimits) -> Recording:
+    def _read(self, file: bytes, limits: AudioLimits) -> Recording:
         begun_s = time.perf_counter()
         samples = decode(file, RATE_HZ, limits)
         whole = [Span(0, samples.size)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +67,7 @@ def _recognizing(service: AnyService) -> Job:
     transcriber = Transcriber(service, engine, AudioLimits())
 
     async def compute(wish: Recognize) -> Done:
-        sound = io.BytesIO(await _source(service, wish.audio))
+        sound = await _source(service, wish.audio)
         options = Options(wish.language, wish.use_itn, wish.words)
         with service.scheduler.enter() as place:
             (transcript,) = await transcriber.transcribe([sound], options, place)

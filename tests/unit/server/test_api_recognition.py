@@ -142,8 +142,8 @@ async def test_the_limit_of_duration_holds_for_all_files_of_a_request_together(s
     engine, service, _ = served
     transcriber = Transcriber(service, engine, AudioLimits(max_s=5.0))
     with service.scheduler.enter() as place:
-        taken = await transcriber.transcribe([io.BytesIO(sound(2.4))] * 2, Options(), place)
+        taken = await transcriber.transcribe([sound(2.4)] * 2, Options(), place)
     assert [transcript.duration_s for transcript in taken] == [2.4, 2.4]
     with service.scheduler.enter() as place, pytest.raises(Refusal) as refused:
-        await transcriber.transcribe([io.BytesIO(sound(2.6))] * 2, Options(), place)
+        await transcriber.transcribe([sound(2.6)] * 2, Options(), place)
     assert refused.value.status == 413

@@ -59,7 +59,7 @@ def floats(*values: float) -> bytes:
     ],
 )
 def test_every_container_rate_and_channel_count_becomes_the_same_sound(data: bytes) -> None:
-    samples = decode(io.BytesIO(data), RATE_HZ, LIMITS)
+    samples = decode(data, RATE_HZ, LIMITS)
     assert samples.dtype == np.float32
     assert samples.ndim == 1
     assert samples.size == pytest.approx(0.5 * RATE_HZ, abs=0.1 * RATE_HZ)
@@ -73,16 +73,16 @@ def claims_hours(data: bytes) -> bytes:
 
 
 def test_a_header_of_ten_hours_is_not_believed() -> None:
-    assert decode(io.BytesIO(claims_hours(encoded(tone()))), RATE_HZ, LIMITS).size == pytest.approx(8000, abs=1)
+    assert decode(claims_hours(encoded(tone())), RATE_HZ, LIMITS).size == pytest.approx(8000, abs=1)
 
 
 def test_half_a_file_is_taken_as_far_as_it_goes() -> None:
     data = encoded(tone(2.0))
-    assert decode(io.BytesIO(data[: len(data) // 2]), RATE_HZ, LIMITS).size == pytest.approx(16_000, abs=50)
+    assert decode(data[: len(data) // 2], RATE_HZ, LIMITS).size == pytest.approx(16_000, abs=50)
 
 
 def test_float_overshoot_is_clipped() -> None:
-    assert np.abs(decode(io.BytesIO(floats(1.5, -1.5)), RATE_HZ, LIMITS)).max() == 1.0
+    assert np.abs(decode(floats(1.5, -1.5), RATE_HZ, LIMITS)).max() == 1.0
 
 
 WAV = encoded(tone())
@@ -113,7 +113,7 @@ BAD = [
 @pytest.mark.parametrize(("data", "status"), BAD)
 def test_what_is_no_usable_sound_is_refused(data: bytes, status: int) -> None:
     with pytest.raises(Refusal) as refused:
-        decode(io.BytesIO(data), RATE_HZ, LIMITS)
+        decode(data, RATE_HZ, LIMITS)
     assert refused.value.status == status
     assert refused.value.reason == ("too_long" if status == 413 else "bad_audio")
 
@@ -123,7 +123,7 @@ def test_a_bomb_costs_no_more_memory_than_the_limit() -> None:
     assert len(bomb) < 1_000_000
     tracemalloc.start()
     with pytest.raises(Refusal):
-        decode(io.BytesIO(bomb), RATE_HZ, LIMITS)
+        decode(bomb, RATE_HZ, LIMITS)
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < 5 * RATE_HZ * 4 * 4
@@ -133,7 +133,7 @@ def test_long_sound_at_a_high_rate_costs_the_memory_of_what_it_becomes() -> None
     limits = AudioLimits(max_s=60.0)
     data = encoded(np.zeros(60 * 192_000, np.int16), 192_000, "FLAC")
     tracemalloc.start()
-    samples = decode(io.BytesIO(data), RATE_HZ, limits)
+    samples = decode(data, RATE_HZ, limits)
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert samples.size == pytest.approx(60 * RATE_HZ, abs=2)
@@ -143,7 +143,7 @@ def test_long_sound_at_a_high_rate_costs_the_memory_of_what_it_becomes() -> None
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
 def test_resampling_block_by_block_gives_what_resampling_the_whole_gives(rate_hz: int) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 4 * rate_hz).astype(np.float32)
-    samples = decode(io.BytesIO(encoded(noise, rate_hz, subtype="FLOAT")), RATE_HZ, LIMITS)
+    samples = decode(encoded(noise, rate_hz, subtype="FLOAT"), RATE_HZ, LIMITS)
     np.testing.assert_allclose(samples, soxr.resample(noise, rate_hz, RATE_HZ).clip(-1, 1), atol=1e-5)
 
 
@@ -153,21 +153,8 @@ def test_sound_of_several_blocks_is_read_as_one_and_without_a_word(
 ) -> None:
     data = encoded(np.random.default_rng(0).normal(0, 0.1, 8 * RATE_HZ).astype(np.float32), container=container)
     whole, _ = soundfile.read(io.BytesIO(data), dtype="float32")
-    samples = decode(io.BytesIO(data), RATE_HZ, AudioLimits())
+    samples = decode(data, RATE_HZ, AudioLimits())
     np.testing.assert_allclose(samples, whole.clip(-1, 1), atol=1e-6)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_file_that_is_closed_under_the_decoder_is_damaged(capfd: pytest.CaptureFixture[str]) -> None:
-    class ClosedSoon(io.BytesIO):
-        def readinto(self, buffer) -> int:
-            read = super().readinto(buffer)
-            if self.tell() > 4096:
-                self.close()
-            return read
-
-    with pytest.raises(Refusal, match=r"damaged|must last"):
-        decode(ClosedSoon(encoded(tone(2.0))), RATE_HZ, AudioLimits(min_s=1.0))
     assert capfd.readouterr() == ("", "")
 
 
@@ -193,7 +180,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 @given(damaged())
 def test_a_damaged_file_is_sound_or_a_refusal_never_anything_else(data: bytes) -> None:
     with contextlib.suppress(Refusal):
-        samples = decode(io.BytesIO(data), RATE_HZ, LIMITS)
+        samples = decode(data, RATE_HZ, LIMITS)
         assert np.isfinite(samples).all()
         assert np.abs(samples).max() <= 1.0
         assert samples.size <= LIMITS.max_s * RATE_HZ * 1.01
