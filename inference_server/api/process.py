@@ -139,8 +139,8 @@ async def _work(
     try:
         if service.lifecycle.state == "ready":
             await _consume(consume, ended)
-    except OSError:
-        logger.exception("the queue cannot be consumed")
+    except OSError as error:
+        logger.error("the queue cannot be consumed: %s", error)  # noqa: TRY400 the message says it all
         return 1
     finally:
         for wait in waits:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 import aio_pika
-from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
+from inference_server.errors import InvalidOption
 from inference_server.worker.processor import Outcome
 
 logger = logging.getLogger(__name__)
@@ -17,6 +20,7 @@ Process = Callable[[bytes, float | None], Awaitable[Outcome]]
 
 DELIVERY_LIMIT = 5
 _BACK_OFF_S = 1.0
+_FAREWELL_S = 3.0
 
 
 def dead_queue(queue: str) -> str:
@@ -49,7 +53,8 @@ async def consume(url: str, queue: str, *, process: Process, prefetch: int, stop
         stop: set to end.
 
     Raises:
-        OSError: the broker cannot be reached at the start.
+        InvalidOption: the queue exists, and is not as this worker needs it.
+        OSError: the broker cannot be reached at the start, or does not let the worker in.
     """
     running: set[asyncio.Task[None]] = set()
 
@@ -58,15 +63,39 @@ async def consume(url: str, queue: str, *, process: Process, prefetch: int, stop
         running.add(task)
         task.add_done_callback(running.discard)
 
-    async with await aio_pika.connect_robust(url) as connection:
-        channel = await connection.channel()
-        await channel.set_qos(prefetch_count=prefetch)
-        await channel.declare_queue(dead_queue(queue), durable=True, arguments={"x-queue-type": "quorum"})
-        declared = await channel.declare_queue(queue, durable=True, arguments=queue_arguments(queue))
-        tag = await declared.consume(begin)
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await aio_pika.connect_robust(url)
+            stack.push_async_callback(_take_leave, connection.close)
+            channel = await connection.channel()
+            await channel.set_qos(prefetch_count=prefetch)
+            await _declare(channel, dead_queue(queue), {"x-queue-type": "quorum"})
+            declared = await _declare(channel, queue, queue_arguments(queue))
+            tag = await declared.consume(begin)
+        except aio_pika.exceptions.AMQPException as error:
+            raise OSError(f"RabbitMQ: {error}") from error
         await stop.wait()
-        await declared.cancel(tag)
+        await _take_leave(partial(declared.cancel, tag))
         await asyncio.gather(*running)
+
+
+async def _take_leave(farewell: Callable[[], Awaitable[object]]) -> None:
+    """Tell the broker that the worker ends; one that is away is not waited for."""
+    with suppress(TimeoutError, *aio_pika.exceptions.CONNECTION_EXCEPTIONS):
+        await asyncio.wait_for(farewell(), _FAREWELL_S)
+
+
+async def _declare(channel: AbstractChannel, queue: str, arguments: dict[str, str | int]) -> AbstractQueue:
+    """A queue with these arguments, made if it is not there."""
+    try:
+        return await channel.declare_queue(queue, durable=True, arguments=dict(arguments))
+    except aio_pika.exceptions.ChannelPreconditionFailed as error:
+        # taken as it is, a task that kills its worker could come again for ever
+        needed = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        raise InvalidOption(
+            f"--queue: the broker has a queue {queue!r} of another kind; delete it, name another, or declare it durable"
+            f" with {needed}; the broker says: {error}"
+        ) from error
 
 
 def published_s(message: AbstractIncomingMessage) -> float | None:

@@ -322,35 +322,86 @@ async def read(servers: str, topic: str, count: int) -> list[bytes]:
         await consumer.stop()
 
 
-@contextlib.asynccontextmanager
-async def refusing_at_first(url: str, times: int):
-    """The way to a broker that breaks off the first connections, as one does that has just come up; its URL."""
-    broker, left = urlsplit(url), iter(range(times))
+class Gate:
+    """The way to a broker: it may break off the first connections, as one does that has just come up, and be shut."""
 
-    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, broker: str, refusals: float = 0) -> None:
+        self._broker = urlsplit(broker)
+        self._refusals = refusals
+        self._writers: list[asyncio.StreamWriter] = []
+
+    @contextlib.asynccontextmanager
+    async def open(self):
+        """Yields the broker's URL by this way."""
+        async with await asyncio.start_server(self._connected, "127.0.0.1", 0) as server:
+            address = f"{self._broker.hostname}:{server.sockets[0].getsockname()[1]}"
+            yield self._broker._replace(netloc=f"{self._broker.username}:{self._broker.password}@{address}").geturl()
+            self.shut()
+
+    def shut(self) -> None:
+        self._refusals = float("inf")
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusals:
+            self._refusals -= 1
+            writer.close()
+            return
+        back, onward = await asyncio.open_connection(self._broker.hostname, self._broker.port)
+        self._writers += (writer, onward)
+        await asyncio.gather(self._pipe(reader, onward), self._pipe(back, writer), return_exceptions=True)
+
+    @staticmethod
+    async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer):
             while some := await reader.read(65536):
                 writer.write(some)
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if next(left, None) is not None:
-            writer.close()
-            return
-        onward = await asyncio.open_connection(broker.hostname, broker.port)
-        await asyncio.gather(pipe(reader, onward[1]), pipe(onward[0], writer), return_exceptions=True)
-
-    async with await asyncio.start_server(connected, "127.0.0.1", 0) as gate:
-        port = gate.sockets[0].getsockname()[1]
-        yield broker._replace(netloc=broker.netloc.replace(str(broker.port), str(port))).geturl()
-
 
 async def test_a_worker_asks_a_broker_again_that_breaks_off_at_first(rabbitmq, workers, tmp_path) -> None:
-    async with refusing_at_first(rabbitmq, times=2) as url:
+    async with Gate(rabbitmq, refusals=2).open() as url:
         process = workers(url, "late").start()
         await publish(rabbitmq, "late", [task(1)])
         await until(lambda: results(tmp_path) == ["task-1.json"])
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, 20) == 0
+
+
+async def test_a_worker_that_is_ended_while_its_broker_is_away_ends_with_what_it_began(
+    rabbitmq, workers, tmp_path
+) -> None:
+    gate = Gate(rabbitmq)
+    async with gate.open() as url:
+        process = workers(url, "away").start()
+        await publish(rabbitmq, "away", [task(1), task(2, service_s=2.0)])
+        await until(lambda: results(tmp_path) == ["task-1.json"])
+        gate.shut()
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 30) == 0
+        assert results(tmp_path) == ["task-1.json", "task-2.json"]
+    assert await take(rabbitmq, "away", 1) == [task(2, service_s=2.0)]  # not acknowledged: it has come again
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"x-queue-type": "classic"}, id="classic"),
+        pytest.param(queue_arguments("other") | {"x-delivery-limit": 1000}, id="another limit"),
+        pytest.param({k: v for k, v in queue_arguments("other").items() if k != "x-delivery-limit"}, id="no limit"),
+    ],
+)
+async def test_a_queue_of_another_kind_is_not_worked_off(other, rabbitmq, workers, capfd) -> None:
+    async with await aio_pika.connect(rabbitmq) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue("other", durable=True, arguments=other)
+        process = workers(rabbitmq, "other").start()
+        assert await asyncio.to_thread(process.wait, 60) == 2
+        await channel.queue_delete("other")
+    told = capfd.readouterr().err
+    assert "'other'" in told
+    assert "x-delivery-limit=5" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("broker", ["amqp://guest:guest@127.0.0.1:9/", "kafka://127.0.0.1:9"])
