@@ -273,11 +273,18 @@ class _Transport:
         return _Document(self._document)
 
     def answer(self) -> Answer:
-        """The last answer, with what the library leaves out."""
-        return Answer(
-            tuple(_series(result) for result in self._document["data"]["result"]),
-            tuple(str(warning) for warning in self._document.get("warnings") or ()),
-        )
+        """The last answer, with what the library leaves out; it is given once.
+
+        What was parsed is let go series by series: of hundreds of pods it takes a hundred megabytes.
+        """
+        document, self._document = self._document, {}
+        warnings = tuple(str(warning) for warning in document.get("warnings") or ())
+        parsed = document["data"]["result"]
+        parsed.reverse()
+        series = []
+        while parsed:
+            series.append(_series(parsed.pop()))
+        return Answer(tuple(series), warnings)
 
     def close(self) -> None:
         """Close the connections."""
@@ -292,7 +299,7 @@ def _cert(access: Access) -> tuple[str, str] | str | None:
     return str(access.client_cert_file), str(access.client_key_file)
 
 
-def _read(raw: urllib3.HTTPResponse, max_bytes: int, deadline_s: float) -> bytes:
+def _read(raw: urllib3.HTTPResponse, max_bytes: int, deadline_s: float) -> bytearray:
     """A body that arrives in time and within its bound; each read gives what is there, so drops cannot hold us."""
     body = bytearray()
     while chunk := raw.read1(_READ_BYTES, decode_content=True):
@@ -301,10 +308,10 @@ def _read(raw: urllib3.HTTPResponse, max_bytes: int, deadline_s: float) -> bytes
             raise _TooLarge(f"an answer of more than {max_bytes} bytes")
         if time.monotonic() > deadline_s:
             raise _Unusable("the answer did not end in time")
-    return bytes(body)
+    return body
 
 
-def _checked(status: int, content_type: str, body: bytes) -> dict[str, Any]:
+def _checked(status: int, content_type: str, body: bytes | bytearray) -> dict[str, Any]:
     """The parsed document of a success that holds series.
 
     Raises:

@@ -27,7 +27,12 @@ with those of hundreds of others, which makes the next ones late (docs/scale.md)
 NEAR_S, FAR_S = 90.0, 240.0
 """Targets that are up to date ask for no more than the first; those that lag behind ask together up to the second."""
 MOST_PODS = 2_000
-"""Of one answer: 37 series of each pod over 90 s are some 30 MB."""
+"""Of one answer."""
+MOST_SERIES = 20_000
+"""Of one answer: while it is read it takes some 60 MB. The inference server's signals are 62 series a pod, what an HPA
+asks for two."""
+FEW_PODS = 200
+"""For so few at once that many series are asked for all the same: one target may have most of them."""
 ROOM = 0.75
 """Of that, for fleets that grow: who is asked for together changes only when it is used up."""
 MOST_NAMES = 4_000
@@ -142,6 +147,8 @@ class SharedQuery:
             if isinstance(failure, TooLarge | InvalidInput) and len(batch) > 1:
                 self._ask_less()
         else:
+            if len(answer.series) > MOST_SERIES and len(batch) > 1 and self._most_pods > FEW_PODS:
+                self._ask_less()
             shares = split(answer.series, self.exporter, batch)
             portions = {each: Portion(until_s, from_s, share, answer.warnings) for each, share in shares.items()}
         asked_s = self._monotonic()
