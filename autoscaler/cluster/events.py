@@ -5,6 +5,7 @@ Reasons are constant, and an Event is made when something changes, not at every 
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ SERVICE_SELECTS = "ServiceSelects"
 
 NOTE_CHARACTERS = 1024
 """The API takes no longer note (events.k8s.io/v1)."""
+CALM_S = 600.0
+"""A size that is just about enough limits and does not limit by turns: that is told again after so long without."""
 NAMED = 3
 """Pods named in one; `kubectl describe pod` says what is wrong with each."""
 WAITING = 1000
@@ -64,9 +67,6 @@ def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
         yield Note("Warning", SIGNALS_MISSING, "nothing shrinks meanwhile: " + "; ".join(map(str, problems)))
     if problems_before and not problems:
         yield Note("Normal", SIGNALS_BACK, "all signals are read again")
-    limit, limit_before = (each and limit_of(each) for each in (tick.decision, before and before.decision))
-    if limit and not limit_before:
-        yield Note("Warning", SCALING_LIMITED, limit)
     yield from _rewrites(before, tick.seen.fleet, was, tick.decision)
     paused_before = was is not None and was.paused
     if tick.seen.paused and not paused_before:
@@ -77,6 +77,34 @@ def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
     if len(stuck) > (len(_stuck(was.fleet)) if was else 0):
         named = ", ".join(stuck[:NAMED]) + " …" * (len(stuck) > NAMED)
         yield Note("Warning", STARTS_STUCK, f"{len(stuck)} of {len(tick.seen.fleet.pods)} pods will not start: {named}")
+
+
+@dataclass(slots=True)
+class Told:
+    """What one target's Events are made from: changes are told, not states."""
+
+    before: Tick | None = None
+    """The last tick that decided."""
+    limited_s: float = -math.inf
+    """When a bound was last said to hold."""
+
+    def notes(self, tick: Tick) -> list[Note]:
+        """What is worth an Event about a tick, after those before it."""
+        if not isinstance(tick.seen, Observation) or tick.decision is None:
+            return []
+        if self.before is not None and _uid(self.before) != tick.seen.fleet.uid:
+            self.before, self.limited_s = None, -math.inf  # what is new has no Events yet
+        notes = list(notes_of(self.before, tick))
+        if (limit := limit_of(tick.decision)) is not None:
+            if abs(tick.seen.at_s - self.limited_s) > CALM_S:  # the clock may be set back
+                notes.append(Note("Warning", SCALING_LIMITED, limit))
+            self.limited_s = tick.seen.at_s
+        self.before = tick
+        return notes
+
+
+def _uid(tick: Tick) -> str:
+    return tick.seen.fleet.uid if isinstance(tick.seen, Observation) else ""
 
 
 def _stuck(fleet: Fleet) -> list[str]:
@@ -136,7 +164,7 @@ class Announcer:
         self._identity = identity
         self._forbidden = forbidden
         self._timeout_s = timeout_s
-        self._before: dict[str, Tick] = {}
+        self._told: dict[str, Told] = {}
         self._waiting: queue.Queue[tuple[str, str, Note]] = queue.Queue(WAITING)
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self.lost = 0
@@ -148,18 +176,16 @@ class Announcer:
     def append(self, tick: Tick) -> None:
         """See `Journal`. Who begins to lead says what then holds."""
         if self._forbidden() is not None:
-            self._before.pop(tick.target, None)
+            self._told.pop(tick.target, None)
             return
-        for note in notes_of(self._before.get(tick.target), tick):
-            assert isinstance(tick.seen, Observation)  # noqa: S101 — notes are of observations only
-            self._announce(tick.target, tick.seen.fleet.uid, note)
-        self._before[tick.target] = tick
+        for note in self._told.setdefault(tick.target, Told()).notes(tick):
+            self._announce(tick.target, _uid(tick), note)
 
     def announce(self, target: str, note: Note) -> None:
         """Say something about a target that no tick says; about one that was never seen there is nothing to tell."""
-        before = self._before.get(target)
-        if before is not None and isinstance(before.seen, Observation):
-            self._announce(target, before.seen.fleet.uid, note)
+        told = self._told.get(target)
+        if told is not None and told.before is not None:
+            self._announce(target, _uid(told.before), note)
 
     def _announce(self, target: str, uid: str, note: Note) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoscaler.cluster.events import notes_of
+from autoscaler.cluster.events import CALM_S, Told, notes_of
 from autoscaler.model import (
     Cause,
     Decision,
@@ -24,10 +24,21 @@ STALE = Problem("received", Missing(Cause.STALE, "75 s old"))
 DOWN = Problem("received", Missing(Cause.UNREACHABLE, "refused"))
 
 
-def tick(*, problems=(), ruled_by="hpa", reason="because", outcomes=(), stuck=0, rewrites=(), paused=False):
+def tick(
+    *,
+    problems=(),
+    ruled_by="hpa",
+    reason="because",
+    outcomes=(),
+    stuck=0,
+    rewrites=(),
+    paused=False,
+    at_s=100.0,
+    uid="",
+):
     pods = tuple(Pod(f"p{i}", Phase.STARTING, 0.0, stuck=True) for i in range(stuck))
-    seen = Observation(100.0, Signals((), tuple(problems)), Fleet(2, pods, rewrites=tuple(rewrites)), paused)
-    decision = Decision(100.0, 2, 0, (Step(ruled_by, 2, 0, reason),), ruled_by)
+    seen = Observation(at_s, Signals((), tuple(problems)), Fleet(2, pods, uid=uid, rewrites=tuple(rewrites)), paused)
+    decision = Decision(at_s, 2, 0, (Step(ruled_by, 2, 0, reason),), ruled_by)
     return Tick("voice/tts", seen, decision, tuple(outcomes))
 
 
@@ -81,13 +92,6 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
             tick(problems=[STALE]), tick(), [("Normal", "SignalsBack", "all signals are read again")], id="back"
         ),
         pytest.param(
-            tick(),
-            tick(ruled_by="bounds"),
-            [("Warning", "ScalingLimited", "because")],
-            id="at the maximum",
-        ),
-        pytest.param(tick(ruled_by="bounds"), tick(ruled_by="bounds"), [], id="still there: said once"),
-        pytest.param(
             tick(stuck=1),
             tick(stuck=2),
             [("Warning", "StartsStuck", "2 of 2 pods will not start: p0, p1")],
@@ -99,18 +103,6 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
             tick(stuck=5),
             [("Warning", "StartsStuck", "5 of 5 pods will not start: p0, p1, p2 …")],
             id="many are stuck: some are named",
-        ),
-        pytest.param(
-            tick(),
-            tick(ruled_by="hpa bounds"),
-            [("Warning", "ScalingLimited", "because")],
-            id="at the maximum of an HPA's rule",
-        ),
-        pytest.param(
-            tick(),
-            tick(ruled_by="present", reason="busy now; 10 pods are the maximum, and miss 5%"),
-            [("Warning", "ScalingLimited", "10 pods are the maximum, and miss 5%")],
-            id="a greatest size that is too small for a rule that weighs no others",
         ),
         pytest.param(
             tick(),
@@ -137,3 +129,44 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
 )
 def test_notes(before, now, notes):
     assert [(note.kind, note.reason, note.text) for note in notes_of(before, now)] == notes
+
+
+TOO_SMALL = {"ruled_by": "present", "reason": "busy now; 10 pods are the maximum, and miss 5%"}
+
+
+def told(*ticks):
+    """Reason and text of each Event of a target whose ticks these are."""
+    telling = Told()
+    return [(note.reason, note.text) for each in ticks for note in telling.notes(each)]
+
+
+@pytest.mark.parametrize(
+    ("limited", "text"),
+    [
+        pytest.param({"ruled_by": "bounds"}, "because", id="at the maximum"),
+        pytest.param({"ruled_by": "hpa bounds"}, "because", id="of an HPA's rule"),
+        pytest.param(TOO_SMALL, "10 pods are the maximum, and miss 5%", id="for a rule that weighs no others"),
+    ],
+)
+def test_a_bound_that_holds_is_told_once(limited, text):
+    ticks = [tick(at_s=at_s, **limited) for at_s in (0.0, 5.0, 10.0, 2 * CALM_S)]
+    assert told(tick(), *ticks[:3]) == [("ScalingLimited", text)]
+
+
+def test_a_bound_that_holds_and_does_not_by_turns_is_one_episode_until_it_was_gone_for_a_while():
+    by_turns = [tick(at_s=5.0 * n, **(TOO_SMALL if n % 2 else {})) for n in range(500)]
+    assert len(told(*by_turns)) == 1
+    end_s = by_turns[-1].seen.at_s
+    again = [tick(at_s=end_s + CALM_S / 2, **TOO_SMALL), tick(at_s=end_s + 2 * CALM_S, **TOO_SMALL)]
+    assert len(told(*by_turns, again[0])) == 1
+    assert len(told(*by_turns, *again)) == 2
+
+
+def test_what_holds_is_not_told_again_because_the_fleet_could_not_be_read_for_a_moment():
+    held = tick(paused=True, problems=[STALE])
+    assert [reason for reason, _ in told(held, UNREAD, held)] == ["SignalsMissing", "Paused"]
+
+
+def test_a_deployment_that_was_made_anew_is_told_what_holds():
+    reasons = [reason for reason, _ in told(tick(paused=True, uid="old"), tick(paused=True, uid="new"))]
+    assert reasons == ["Paused", "Paused"]
