@@ -8,17 +8,20 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from inference_server.worker.leave import not_beyond, take_leave
 from inference_server.worker.processor import Outcome
 
 logger = logging.getLogger(__name__)
 
 Process = Callable[[bytes, float | None], Awaitable[Outcome]]
+Bury = Callable[[bytes], Awaitable[None]]
 
 _TRIES = 5
 _BACK_OFF_S = 1.0
 _POLL_MS = 200
+_RETRY_MS = 500
 _SESSION_MS = 6000
 """After so long the partitions of a member that died go to the others; the broker's own lower bound."""
 _NO_LIMIT_MS = 2**31 - 1
@@ -46,7 +49,7 @@ async def consume(
         stop: set to end.
 
     Raises:
-        OSError: the broker cannot be reached at the start.
+        OSError: the broker cannot be reached at the start, or refuses what is asked of it.
     """
     consumer = AIOKafkaConsumer(
         topic,
@@ -58,35 +61,48 @@ async def consume(
         session_timeout_ms=_SESSION_MS,
         heartbeat_interval_ms=_SESSION_MS // 3,
         max_poll_interval_ms=_NO_LIMIT_MS,
+        retry_backoff_ms=_RETRY_MS,  # each attempt to reach a broker that is away leaves four lines in the log
     )
     producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True)
+
+    async def bury(body: bytes) -> None:
+        await not_beyond(stop, producer.send_and_wait(dead_topic(topic), body))
+
     async with AsyncExitStack() as stack:
-        for client in (consumer, producer):
-            stack.push_async_callback(client.stop)
-            try:
+        try:
+            for client in (consumer, producer):
+                stack.push_async_callback(take_leave, client.stop)
                 await client.start()
-            except KafkaConnectionError as error:
-                raise OSError(f"Kafka at {servers} cannot be reached: {error}") from error
-        while not stop.is_set():
-            batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=prefetch)
-            if not batches:
-                continue
-            settling = (_settle_all(batch, process, producer, topic) for batch in batches.values())
-            offsets = dict(zip(batches, await asyncio.gather(*settling), strict=True))
-            try:
-                await consumer.commit(offsets)
-            except (CommitFailedError, IllegalStateError) as error:  # a partition went to another member meanwhile
-                logger.warning("not committed, it will come again: %s", error)
+            while not stop.is_set():
+                await _work_off(consumer, prefetch, process, bury, stop)
+        except KafkaError as error:
+            raise OSError(f"Kafka at {servers}: {error!r}") from error
 
 
-async def _settle_all(batch: list[ConsumerRecord], process: Process, producer: AIOKafkaProducer, topic: str) -> int:
+async def _work_off(
+    consumer: AIOKafkaConsumer, prefetch: int, process: Process, bury: Bury, stop: asyncio.Event
+) -> None:
+    """Some messages of each partition, if there are any."""
+    batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=prefetch)
+    if not batches:
+        return
+    settling = (_settle_all(batch, process, bury) for batch in batches.values())
+    offsets = dict(zip(batches, await asyncio.gather(*settling), strict=True))
+    try:
+        await not_beyond(stop, consumer.commit(offsets))
+    except (CommitFailedError, IllegalStateError, TimeoutError) as error:
+        # a partition went to another member meanwhile, or the broker is away and the worker ends
+        logger.warning("not committed, it will come again: %r", error)
+
+
+async def _settle_all(batch: list[ConsumerRecord], process: Process, bury: Bury) -> int:
     """Settles the messages of one partition; returns the offset of the first that is not done with."""
-    done = await asyncio.gather(*(_settle(message, process, producer, topic) for message in batch))
+    done = await asyncio.gather(*(_settle(message, process, bury) for message in batch))
     left: list[int] = [message.offset for message, is_done in zip(batch, done, strict=True) if not is_done]
     return left[0] if left else int(batch[-1].offset) + 1
 
 
-async def _settle(message: ConsumerRecord, process: Process, producer: AIOKafkaProducer, topic: str) -> bool:
+async def _settle(message: ConsumerRecord, process: Process, bury: Bury) -> bool:
     """Whether the message is done with, stored or among the dead; otherwise the worker ends."""
     body, published_s = message.value, message.timestamp / 1000 if message.timestamp > 0 else None
     outcome = await process(body or b"", published_s)
@@ -101,5 +117,9 @@ async def _settle(message: ConsumerRecord, process: Process, producer: AIOKafkaP
         return False
     if outcome.verdict in {"invalid", "retry"}:
         logger.error("dead letter: %s", outcome.why)
-        await producer.send_and_wait(dead_topic(topic), body)
+        try:
+            await bury(body or b"")
+        except TimeoutError:
+            logger.warning("the broker is away, it comes again")
+            return False
     return True

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from inference_server.errors import InvalidOption
+from inference_server.worker.leave import take_leave
 from inference_server.worker.processor import Outcome
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,6 @@ Process = Callable[[bytes, float | None], Awaitable[Outcome]]
 
 DELIVERY_LIMIT = 5
 _BACK_OFF_S = 1.0
-_FAREWELL_S = 3.0
 
 
 def dead_queue(queue: str) -> str:
@@ -66,7 +66,7 @@ async def consume(url: str, queue: str, *, process: Process, prefetch: int, stop
     async with AsyncExitStack() as stack:
         try:
             connection = await aio_pika.connect_robust(url)
-            stack.push_async_callback(_take_leave, connection.close)
+            stack.push_async_callback(take_leave, connection.close)
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=prefetch)
             await _declare(channel, dead_queue(queue), {"x-queue-type": "quorum"})
@@ -75,14 +75,8 @@ async def consume(url: str, queue: str, *, process: Process, prefetch: int, stop
         except aio_pika.exceptions.AMQPException as error:
             raise OSError(f"RabbitMQ: {error}") from error
         await stop.wait()
-        await _take_leave(partial(declared.cancel, tag))
+        await take_leave(partial(declared.cancel, tag))
         await asyncio.gather(*running)
-
-
-async def _take_leave(farewell: Callable[[], Awaitable[object]]) -> None:
-    """Tell the broker that the worker ends; one that is away is not waited for."""
-    with suppress(TimeoutError, *aio_pika.exceptions.CONNECTION_EXCEPTIONS):
-        await asyncio.wait_for(farewell(), _FAREWELL_S)
 
 
 async def _declare(channel: AbstractChannel, queue: str, arguments: dict[str, str | int]) -> AbstractQueue:

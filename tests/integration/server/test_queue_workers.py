@@ -55,15 +55,21 @@ async def _answers(url: str) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def kafka_broker(programs: Path, folder: Path) -> Iterator[str]:
+    def run(what: str) -> str:
+        command = [programs / "kafka", what, folder]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+    yield run("up").strip()
+    run("down")
+
+
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory, shared_servers) -> Iterator[str]:
     """An Apache Kafka of its own."""
-    folder = tmp_path_factory.mktemp("kafka")
-    ran = subprocess.run(
-        [shared_servers / "kafka", "up", folder], capture_output=True, text=True, timeout=120, check=True
-    )
-    yield ran.stdout.strip()
-    subprocess.run([shared_servers / "kafka", "down", folder], capture_output=True, timeout=60, check=True)
+    with kafka_broker(shared_servers, tmp_path_factory.mktemp("kafka")) as servers:
+        yield servers
 
 
 class Workers:
@@ -431,6 +437,19 @@ async def test_a_kafka_worker_that_is_ended_while_its_store_is_away_ends(kafka, 
 
 
 @pytest.mark.shared
+async def test_a_kafka_worker_that_is_ended_while_its_broker_is_away_ends_with_what_it_began(
+    shared_servers, workers, tmp_path
+) -> None:
+    with kafka_broker(shared_servers, tmp_path / "broker") as servers:
+        await make_topics(servers, "away")
+        await send(servers, "away", [task(1), task(2, service_s=5.0)])
+        process = workers(f"kafka://{servers}", "away").start()
+        await until(lambda: results(tmp_path) == ["task-1.json"])
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(process.wait, 30) == 0
+    assert results(tmp_path) == ["task-1.json", "task-2.json"]
+
+
 async def test_a_kafka_worker_that_takes_longer_than_members_usually_may_keeps_its_message(kafka, monkeypatch) -> None:
     """Five minutes between two polls, by the library's default; here one second."""
     monkeypatch.setattr(worker, "AIOKafkaConsumer", partial(AIOKafkaConsumer, max_poll_interval_ms=1000))
