@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
@@ -52,7 +53,7 @@ class Accounting:
         state: dict[str, Any] = scope.setdefault("state", {})
         try:
             await self._app(scope, entry.receive, entry.send)
-        except Exception:
+        except (Exception, asyncio.CancelledError):  # cancelled where a drain lasts longer than it may
             entry.fail()
             raise
         finally:
@@ -96,7 +97,6 @@ class _Entry:
             self._ledger.phase("write", now_s - self._first_byte_s)
         if rejection is not None:
             self._ledger.rejected(rejection)
-        elif not self._sent and self._status:
-            self._ledger.rejected("abandoned")  # left in the middle of a stream
         else:
-            self._ledger.completed(self._status or 500, now_s - self._begun_s)
+            stopped = self._status and not self._sent  # a listener who had heard enough: nothing that room would change
+            self._ledger.completed(499 if stopped else self._status or 500, now_s - self._begun_s)

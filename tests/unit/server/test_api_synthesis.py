@@ -138,7 +138,7 @@ async def test_a_listener_who_goes_is_not_spoken_to_any_further(speaker) -> None
     engine.go.release(5)
     await until(lambda: service.scheduler.load().slots_busy == 0)
     assert len(engine.spoken) <= 2
-    assert counted(service, "speech_requests_rejected_total", reason="abandoned") == 1
+    assert counted(service, "speech_requests_completed_total", code="499") == 1
 
 
 async def test_a_failure_in_the_middle_breaks_the_stream_off(speaker) -> None:
