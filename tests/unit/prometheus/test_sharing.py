@@ -209,7 +209,7 @@ def test_fleets_that_outgrow_a_question_are_asked_for_in_several():
         for subject in subjects:
             query.read(subject, NOW_S - 30, NOW_S)
         asked.append(len(played.asked))
-    assert asked == [1, 1, 10]
+    assert asked == [1, 5, 10]  # 290 pods at most, with room for those that come
 
 
 @pytest.mark.parametrize(
