@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.capacity.missed import Table, level, table
-from autoscaler.forecast.bins import OFFSET
+from autoscaler.forecast.bins import OFFSET, quantile
 from autoscaler.forecast.features import LEVEL_S, LONGEST_SILENCE_S, Past, features, is_high, past
 from autoscaler.forecast.gaps import expected
 from autoscaler.forecast.mixture import GONE_S
@@ -22,7 +22,7 @@ from autoscaler.policies.predictive.demand import Interval
 from autoscaler.policies.predictive.keeping import Wants
 from autoscaler.policies.predictive.learn import spans
 from autoscaler.policies.predictive.memory import Memory, Model, Traffic
-from autoscaler.policies.predictive.price import expected_misses_rps, loss, want
+from autoscaler.policies.predictive.price import Outlook, expected_misses_rps, loss, want
 from autoscaler.policies.predictive.settings import Settings
 from autoscaler.policies.predictive.shadows import Shadows, grid
 
@@ -252,16 +252,17 @@ def live(memory: Memory, settings: Settings, interval: Interval) -> float:
     return float(np.interp(math.log(memory.steering.price), np.log(grid(law.mean_s)), missed))
 
 
-def decide_shadows(memory: Memory, settings: Settings, wants: Wants, span_s: float) -> None:
+def decide_shadows(memory: Memory, settings: Settings, wants: Wants, ahead: Outlook, span_s: float) -> None:
     """Each shadow follows its wants, `span_s` after the last time."""
     shadows, law = memory.shadows, memory.demand.law
-    waits = shadows.backlog(settings.backlog, law, lead_s(memory))
+    waits = shadows.backlog(settings.backlog, law, ahead)
     shadows.follow(wants.with_backlog(waits, settings.bounds.max_pods), settings.start_price_s, span_s)
 
 
-def lead_s(memory: Memory) -> float:
-    """Typical time from order to service that decisions are made for."""
-    return memory.windows.lead * memory.traffic.series.interval_s
+def outlook(memory: Memory, laws: Laws) -> Outlook:
+    """What a pod that is ordered now will meet, by the forecasts."""
+    load = quantile(laws[0], memory.traffic.level.value * slots_per_request(memory), 0.5)
+    return Outlook(load, memory.windows.lead * memory.traffic.series.interval_s)
 
 
 def replay(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> None:
@@ -277,5 +278,6 @@ def replay(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> 
         memory.steering.saw(interval.requests, settings.interval_s)
         if interval.known:
             live(memory, settings, interval)
-        wanted = wants(memory, settings, forecast(memory, settings, own), prices)
-        decide_shadows(memory, settings, wanted, settings.interval_s)
+        laws = forecast(memory, settings, own)
+        wanted = wants(memory, settings, laws, prices)
+        decide_shadows(memory, settings, wanted, outlook(memory, laws), settings.interval_s)

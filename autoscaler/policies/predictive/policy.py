@@ -28,8 +28,8 @@ from autoscaler.policies.predictive.experience import (
     capacity,
     decide_shadows,
     forecast,
-    lead_s,
     live,
+    outlook,
     remember,
     remember_all,
     replay,
@@ -40,7 +40,7 @@ from autoscaler.policies.predictive.experience import (
 from autoscaler.policies.predictive.keeping import Keeping, Wants
 from autoscaler.policies.predictive.learn import learn
 from autoscaler.policies.predictive.memory import Memory, Model, Traffic
-from autoscaler.policies.predictive.price import backlog_pods
+from autoscaler.policies.predictive.price import Outlook, backlog_pods
 from autoscaler.policies.predictive.settings import Settings
 from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
 from autoscaler.policies.predictive.standby import Gate, Moment
@@ -127,14 +127,15 @@ class PredictivePolicy:
         asked = np.append(prices, steering.price) / settings.spare_price
         if memory.gate is not None:
             asked = np.append(asked, memory.gate.price(steering.price))
-        wanted = wants(memory, settings, laws, asked)
+        wanted, ahead = wants(memory, settings, laws, asked), outlook(memory, laws)
         span_s = len(intervals) * settings.interval_s
         if intervals:
-            decide_shadows(memory, settings, wanted.only(slice(PRICES)), span_s)
+            decide_shadows(memory, settings, wanted.only(slice(PRICES)), ahead, span_s)
             steering.steer(self._pick(memory, prices), memory.history_s + steering.age_s, span_s)
             if memory.gate is not None:
                 memory.gate.foresaw(int(wanted.order[-1]), memory.windows.order[0])
-        memory.wish = _wish(self._follow(memory, wanted.only(_IN_USE), span_s, seen), self._insight(memory, laws[0]))
+        steps = self._follow(memory, wanted.only(_IN_USE), ahead, span_s, seen)
+        memory.wish = _wish(tuple(steps), self._insight(memory, laws[0]))
         return memory, replace(self._again(memory, memory.wish, seen), fit=self._fit(memory, seen.at_s))
 
     @property
@@ -245,7 +246,7 @@ class PredictivePolicy:
         shadows = memory.shadows
         return memory.steering.pick(prices, shadows.misses, shadows.spent, shadows.requests, self.settings.price)
 
-    def _follow(self, memory: Memory, wanted: Wants, span_s: float, seen: Observation) -> tuple[Step, ...]:
+    def _follow(self, memory: Memory, wanted: Wants, ahead: Outlook, span_s: float, seen: Observation) -> list[Step]:
         """The target of this tick, stage by stage: what is ordered, what waits, what is held."""
         order, start_price_s = int(wanted.order[0]), self.settings.start_price_s
         now = _busy_pods(memory)
@@ -254,7 +255,7 @@ class PredictivePolicy:
             Step("present", now, 0, "; ".join([FROM_HERE, *self._limits(memory, seen)])),
             Step("order", order, 0, why + self._borrowed(memory) + memory.trust.said() + memory.announced.said),
         ]
-        waits = self._backlog(memory, seen.fleet.count(Phase.SERVING))
+        waits = self._backlog(memory, ahead, seen.fleet.count(Phase.SERVING))
         wanted = wanted.with_backlog(waits, self.settings.bounds.max_pods)
         if wanted.order[0] > order:
             order = int(wanted.order[0])
@@ -264,7 +265,7 @@ class PredictivePolicy:
         if memory.target > order:
             steps.append(Step("hold", memory.target, 0, self._held(int(wanted.hold[0]), memory.target)))
         late = overdue(seen.fleet, memory.lead, seen.at_s)
-        return (*steps, *replaced(memory.target, late, self.settings.bounds.max_pods))
+        return [*steps, *replaced(memory.target, late, self.settings.bounds.max_pods)]
 
     def _limits(self, memory: Memory, seen: Observation) -> list[str]:
         """What pods cannot mend."""
@@ -326,7 +327,7 @@ class PredictivePolicy:
             return ""
         return f"; {borrowing.weight:.0%} of the forecast is what other services taught (prior {priors.digest})"
 
-    def _backlog(self, memory: Memory, serving: int) -> Ints:
+    def _backlog(self, memory: Memory, ahead: Outlook, serving: int) -> Ints:
         """Pods that drain the measured queue in time; shape (1,)."""
         law = memory.demand.law
         return backlog_pods(
@@ -334,8 +335,8 @@ class PredictivePolicy:
             waiting=np.array([memory.demand.queued * law.mean_s]),
             slots=np.array([serving * law.carried]),
             rule=self.settings.backlog,
+            ahead=ahead,
             slots_per_pod=law.carried,
-            lead_s=lead_s(memory),
         )
 
     def _learn_now(self, memory: Memory) -> None:

@@ -67,24 +67,39 @@ class Backlog:
     """Seconds of waiting work per serving slot below which a queue is only the usual breath."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a pod that is ordered now will meet."""
+
+    load: float
+    """In busy slots; half of what is forecast lies below."""
+    lead_s: float
+    """Typical time from order to service."""
+
+
+NOW = Outlook(0.0, 0.0)
+"""Of a pod that is loaded already."""
+
+
 def backlog_pods(
-    load: Floats, waiting: Floats, slots: Floats, rule: Backlog, *, slots_per_pod: float, lead_s: float
+    load: Floats, waiting: Floats, slots: Floats, rule: Backlog, ahead: Outlook, *, slots_per_pod: float
 ) -> Ints:
     """Pods that serve the load and drain the waiting work in time; 0 where too little waits, or not for long enough.
 
-    Elementwise. What the slots that serve now will have drained when a new pod is loaded is no reason to order one:
-    without this, the breath of a busy queue started half of all pods of the smooth traces (docs/predictive.md).
+    Elementwise. What the slots that serve now will have drained when a new pod is loaded is no reason to order one.
+    What they drain by then follows from the forecast load, not from the present one: that of five seconds is mostly
+    chance, and the breath of a busy queue started nearly all pods of smooth traffic (docs/predictive.md).
 
     Args:
         load: present load in busy slots.
         waiting: waiting work in slot-seconds.
         slots: slots that serve now.
         rule: when and how fast.
+        ahead: the load while a new pod is loaded, and for how long.
         slots_per_pod: load that one pod serves in time.
-        lead_s: typical time from order to service.
     """
     pods = np.ceil((load + waiting / rule.drain_s) / slots_per_pod - 1e-9)
-    waits = (waiting > rule.threshold * slots) & (waiting > (slots - load) * lead_s)
+    waits = (waiting > rule.threshold * slots) & (waiting > (slots - ahead.load) * ahead.lead_s)
     return np.where(waits, pods, 0.0).astype(np.int64)
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from autoscaler.capacity.missed import ServiceLaw, Table
 from autoscaler.policies.predictive.keeping import Keeping, Wants
-from autoscaler.policies.predictive.price import Backlog, backlog_pods, log_grid
+from autoscaler.policies.predictive.price import Backlog, Outlook, backlog_pods, log_grid
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
@@ -101,11 +101,11 @@ class Shadows:
         self.load = smooth
         return missed
 
-    def backlog(self, rule: Backlog, law: ServiceLaw, lead_s: float) -> Ints:
+    def backlog(self, rule: Backlog, law: ServiceLaw, ahead: Outlook) -> Ints:
         """Pods that drain each shadow's queue in time; shape (PRICES,)."""
         slots = self.ordered.min(axis=0) * law.carried
         load = np.full(PRICES, self.load)
-        return backlog_pods(load, self.waiting, slots, rule, slots_per_pod=law.carried, lead_s=lead_s)
+        return backlog_pods(load, self.waiting, slots, rule, ahead, slots_per_pod=law.carried)
 
     def follow(self, wants: Wants, start_price_s: float, span_s: float) -> None:
         """Each shadow's next target, by the policy's own rule; `Keeping.follow` has the arguments."""

@@ -18,7 +18,7 @@ from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import SHORT, LoadSeries
 from autoscaler.model import Missing, Scrape, Step
 from autoscaler.policies.predictive.demand import Demand
-from autoscaler.policies.predictive.price import Backlog, Bounds, backlog_pods, expected_misses_rps, want
+from autoscaler.policies.predictive.price import NOW, Backlog, Bounds, backlog_pods, expected_misses_rps, want
 
 KEPT_S = 30.0
 """A pod leaves service when it was not wanted for so long: what is saved sooner is not worth the relabelling."""
@@ -126,7 +126,7 @@ class Gate:
         worth, ordered = want(misses_rps, prices, Bounds(1, len(table.share))).tolist()
         waiting = np.array([moment.demand.queued * law.mean_s])
         drained = int(
-            backlog_pods(np.array([load]), waiting, np.array([slots]), rule, slots_per_pod=law.carried, lead_s=0.0)[0]
+            backlog_pods(np.array([load]), waiting, np.array([slots]), rule, NOW, slots_per_pod=law.carried)[0]
         )
         needed = max(drained, ordered if jumped else 0)
         self.want(moment.at_s, max([worth, *list(self.foreseen)[:1]]), needed=min(needed, moment.loaded))

@@ -10,6 +10,7 @@ from autoscaler.forecast.bins import BINS, bin_of, log_ratio
 from autoscaler.policies.predictive.price import (
     Backlog,
     Bounds,
+    Outlook,
     backlog_pods,
     expected_misses_rps,
     log_grid,
@@ -73,19 +74,21 @@ def test_doubt_costs_pods_where_misses_are_dear():
 
 
 @pytest.mark.parametrize(
-    ("load", "waiting_s", "slots", "pods"),
+    ("load", "waiting_s", "slots", "to_come", "pods"),
     [
-        pytest.param(4.0, 0.0, 4.0, 0, id="nothing waits"),
-        pytest.param(4.0, 1.2, 4.0, 0, id="the usual breath of a queue"),
-        pytest.param(4.0, 6.0, 4.0, 6, id="six seconds of work, gone in three"),
-        pytest.param(4.0, 6.0, 0.0, 6, id="nothing serves"),
-        pytest.param(4.0, 6.0, 5.0, 0, id="one spare slot drains it while a pod would load"),
-        pytest.param(4.0, 16.0, 5.0, 10, id="more than one spare slot drains while a pod loads"),
+        pytest.param(4.0, 0.0, 4.0, 4.0, 0, id="nothing waits"),
+        pytest.param(4.0, 1.2, 4.0, 4.0, 0, id="the usual breath of a queue"),
+        pytest.param(4.0, 6.0, 4.0, 4.0, 6, id="six seconds of work, gone in three"),
+        pytest.param(4.0, 6.0, 0.0, 4.0, 6, id="nothing serves"),
+        pytest.param(4.0, 6.0, 5.0, 4.0, 0, id="one spare slot drains it while a pod would load"),
+        pytest.param(4.0, 16.0, 5.0, 4.0, 10, id="more than one spare slot drains while a pod loads"),
+        pytest.param(6.0, 6.0, 5.0, 4.0, 0, id="five busy seconds by chance"),
+        pytest.param(4.0, 6.0, 5.0, 5.0, 6, id="a load that will take the spare slot"),
     ],
 )
-def test_a_backlog_that_lasts_is_drained_in_time(load, waiting_s, slots, pods):
+def test_a_backlog_that_lasts_is_drained_in_time(load, waiting_s, slots, to_come, pods):
     work = (np.array([value]) for value in (load, waiting_s, slots))
-    assert backlog_pods(*work, Backlog(drain_s=3.0), slots_per_pod=1, lead_s=15.0).tolist() == [pods]
+    assert backlog_pods(*work, Backlog(drain_s=3.0), Outlook(to_come, 15.0), slots_per_pod=1).tolist() == [pods]
 
 
 def test_what_a_further_pod_is_worth_falls_and_is_dearer_kept_at_a_low_price():

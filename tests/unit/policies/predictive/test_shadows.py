@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from autoscaler.capacity.missed import ServiceLaw, table
 from autoscaler.policies.predictive.keeping import Wants
-from autoscaler.policies.predictive.price import Backlog
+from autoscaler.policies.predictive.price import Backlog, Outlook
 from autoscaler.policies.predictive.shadows import PRICES, Shadows
 
 TTS = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0)
@@ -76,4 +76,4 @@ def test_a_queue_that_outlasts_a_start_orders_what_drains_it():
     for _ in range(4):
         shadows.advance(6.0, 6.0, 5.0, TTS, TABLE)
     assert shadows.waiting[0] == 40.0
-    assert shadows.backlog(RULE, TTS, lead_s=15.0)[0] == 6 + 14
+    assert shadows.backlog(RULE, TTS, Outlook(6.0, 15.0))[0] == 6 + 14
