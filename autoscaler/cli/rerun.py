@@ -42,14 +42,17 @@ def rerun(
     targets = {job.target.name: job.target for job in load_jobs(policies, namespace, served)}
     ran = skipped = 0
     different: list[Again] = []
+    logged: set[str] = set()
     for each in again(chain.from_iterable(map(records, logs)), targets):
         ran, skipped = ran + (each.now is not None), skipped + (each.now is None)
+        logged.add(each.recorded.target)
         if each.now is not None and not each.same:
             different.append(each)
     if not ran:
         raise InvalidInput(
             f"{logs[0]}: no tick could be run again — the log must hold the beginning of a target "
-            f"(`autoscaler run --journal` writes it), and these are for {', '.join(targets)}"
+            f"(`autoscaler run --journal` writes it); it is of {', '.join(sorted(logged)) or 'none'}, the policies are "
+            f"for {', '.join(targets)} (--namespace says where targets are whose policy names no namespace)"
         )
     for line in chain.from_iterable(map(_words, islice(different, SHOWN))):
         typer.echo(line)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 REFRESH_S = 2.0
 WAIT_S = 5.0
+COLUMNS = ("target", "policy", "now", "wanted", "standby", "data", "as of", "why")
+NARROW = 110
+"""A terminal of fewer characters a line has room for `FEW` columns beside the reasons."""
+FEW = ("target", "now", "wanted", "why")
 
 
 def status(
@@ -48,7 +52,8 @@ def status(
     else:
         from autoscaler.cli.output import console
 
-        console().print(_table(*_read(api, where)))
+        screen = console()
+        screen.print(_table(*_read(api, where), where, screen.width))
 
 
 def _read(api: ApiClient, namespace: str) -> tuple[list[Reported], str]:
@@ -80,28 +85,35 @@ def _watch(api: ApiClient, namespace: str) -> None:
     from autoscaler.model import Unreachable
 
     table: Table | str = "…"
-    with Live(console=Console(), screen=False, auto_refresh=False) as live:
+    screen = Console()
+    with Live(console=screen, screen=False, auto_refresh=False) as live:
         while True:
             said = Text()
             try:
-                table = _table(*_read(api, namespace))
+                table = _table(*_read(api, namespace), namespace, screen.width)
             except Unreachable as error:
                 said = Text(f"as last heard: {error}", style="red")
             live.update(Group(said, table) if said else table, refresh=True)
             time.sleep(REFRESH_S)
 
 
-def _table(found: Sequence[Reported], leader: str) -> Table:
+def _table(found: Sequence[Reported], leader: str, namespace: str, width: int) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=f"leader: {leader or 'nobody'}", title_justify="left", expand=False)
-    for name in ("target", "policy", "now", "wanted", "standby", "data", "as of", "why"):
-        table.add_column(name, justify="right" if name in ("now", "wanted", "standby", "data") else "left")
+    columns = COLUMNS if width >= NARROW else FEW
+    for name in columns:
+        right = name in ("now", "wanted", "standby", "data")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
     for each in found:
-        table.add_row(*(escape(cell) for cell in _row(each)))
+        cells = dict(zip(COLUMNS, map(escape, _row(each)), strict=True))
+        if columns is FEW:
+            cells["target"] += f"\n{cells['policy']}"
+        table.add_row(*(cells[name] for name in columns))
     if not found:
-        table.add_row("no targets yet", *[""] * 7)
+        told = f"no targets yet: no controller in namespace {namespace} has told of one"
+        table.add_row(*[""] * (len(columns) - 1), escape(told))
     return table
 
 
