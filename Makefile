@@ -13,7 +13,7 @@ PIP = -m pip --quiet --disable-pip-version-check
 DEV := .venv/bin/python
 DEMO := .venv-demo/bin/python
 
-.PHONY: help demo test lint soak scale memory bench table rig story jumps takeover serve-asr serve-tts docs lock clean
+.PHONY: help demo test lint soak scale learned memory bench table rig story jumps takeover serve-asr serve-tts docs lock clean
 .DEFAULT_GOAL := help
 
 help: ## What there is to make
@@ -31,15 +31,19 @@ lint: .venv/.ready ## ruff, mypy, import contracts
 	$(DEV) -m mypy
 	.venv/bin/lint-imports
 
-soak: .venv/.ready ## 200 random faults on the controllers, 10 minutes of overload and 100 kills on the server (an hour)
+soak: .venv/.ready ## 200 random faults and 1,000 targets on the controllers, 10 minutes of overload and 100 kills on the server (three hours)
 	SOAK_FAULTS=200 $(DEV) -m pytest tests/e2e/test_chaos.py $(PYTEST_ARGS)
 	SPEECH_OVERLOAD_S=600 $(DEV) -m pytest tests/integration/server/test_overload.py $(PYTEST_ARGS)
 	SPEECH_KILLS=100 $(DEV) -m pytest tests/integration/server/test_queue_workers.py -k killed_in_the_middle --timeout 3600 $(PYTEST_ARGS)
+	$(MAKE) scale learned
 
 scale: .venv/.ready ## 1,000 targets and 5,000 pods under one controller (half an hour, 4 GB): docs/scale.md
 	PYTHONPATH=tests $(DEV) -m rig.scale --run hpa:1000 --run predictive:100 --run predictive:1000
 
-memory: .venv/.ready ## 100 predictive targets that have learned from two weeks, in one process (five minutes): docs/scale.md
+learned: .venv/.ready ## 100 predictive targets that learn from two weeks of real Prometheus, under one controller (an hour): docs/scale.md
+	PYTHONPATH=tests $(DEV) -m rig.learned
+
+memory: .venv/.ready ## What each of 100 predictive targets keeps, in one process without a cluster (five minutes): docs/scale.md
 	MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=131072 PYTHONPATH=tests $(DEV) -m rig.memory
 
 bench: .venv/.ready ## Speed of the engine against its references

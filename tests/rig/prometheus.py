@@ -31,6 +31,8 @@ class PrometheusServer:
     process: Process | None = None
     web: Path | None = None
     """Its own TLS and users, if any (`--web.config.file`)."""
+    kept_days: int = 15
+    """For so long samples are kept; 15 is its own default."""
 
     @property
     def url(self) -> str:
@@ -44,6 +46,7 @@ class PrometheusServer:
             [
                 f"--config.file={self.folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={self.folder / 'data'}",
+                f"--storage.tsdb.retention.time={self.kept_days}d",
                 f"--web.listen-address=127.0.0.1:{self.port}",
                 "--log.level=warn",
                 *([f"--web.config.file={self.web}"] if self.web else []),
@@ -82,7 +85,12 @@ class PrometheusServer:
 
 @contextmanager
 def prometheus_server(
-    version: str, folder: Path, scrape_s: float = 1.0, together: str = "", web: Path | None = None
+    version: str,
+    folder: Path,
+    scrape_s: float = 1.0,
+    together: str = "",
+    web: Path | None = None,
+    kept_days: int = 15,
 ) -> Iterator[PrometheusServer]:
     """Start Prometheus "2" or "3"; ended with the block.
 
@@ -106,7 +114,7 @@ def prometheus_server(
     timing = {"scrape_interval": interval, "scrape_timeout": interval}
     (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": timing, "scrape_configs": jobs}))
     for _ in range(_ATTEMPTS):
-        server = PrometheusServer(programs.prometheus(version), folder, free_ports(1)[0], web=web)
+        server = PrometheusServer(programs.prometheus(version), folder, free_ports(1)[0], web=web, kept_days=kept_days)
         server.scrape([])
         try:
             if server.start():
@@ -124,19 +132,25 @@ def backfill(version: str, folder: Path, counters: Mapping[str, Iterable[tuple[f
         version: of Prometheus: "2" or "3".
         folder: the one that the server will be started in.
         counters: samples (time in whole seconds, value) by series, such as `requests_total{pod="a"}`; no older than
-            two weeks, which is as long as Prometheus keeps them.
+            the server will keep them.
 
     Raises:
         programs.Absent: this machine does not have promtool.
     """
     names = {series.partition("{")[0] for series in counters}
-    lines = [f"# TYPE {name.removesuffix('_total')} counter" for name in sorted(names)]
-    lines += [f"{series} {value:g} {at_s:.0f}" for series, past in counters.items() for at_s, value in past]
     text = folder / "past.om"
-    text.write_text("\n".join([*lines, "# EOF", ""]))
+    with text.open("w") as file:
+        file.writelines(f"# TYPE {name.removesuffix('_total')} counter\n" for name in sorted(names))
+        for series, past in counters.items():
+            file.writelines(f"{series} {value:.12g} {at_s:.0f}\n" for at_s, value in past)
+        file.write("# EOF\n")
     promtool = programs.prometheus(version).with_name("promtool")
-    command = [promtool, "tsdb", "create-blocks-from", "openmetrics", text, folder / "data"]
-    subprocess.run(command, check=True, capture_output=True)
+    # It reads the file once for each block: blocks of two hours would make it read weeks hundreds of times.
+    command = [promtool, "tsdb", "create-blocks-from", "--max-block-duration=30d", "openmetrics", text, folder / "data"]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    finally:
+        text.unlink()
 
 
 def _answers(url: str) -> Callable[[], bool]:

@@ -98,6 +98,28 @@ class Measured:
         )
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a run of a rule shall stay below."""
+
+    targets: int
+    """Of so many and fewer."""
+    memory_bytes: float
+    cores: float = math.inf
+    tick_p99_s: float = math.inf
+
+    def missed(self, found: Measured) -> list[str]:
+        """What does not stay below, in words; nothing is asked of more targets."""
+        pairs = {
+            "cores": (found.cores, self.cores),
+            "bytes": (found.memory_bytes, self.memory_bytes),
+            "s at a tick (P99)": (found.tick_p99_s, self.tick_p99_s),
+        }
+        over = {what: pair for what, pair in pairs.items() if pair[0] > pair[1] and found.targets <= self.targets}
+        return [f"{found.targets} {found.rule}: {had:g} {what}, asked {most:g}" for what, (had, most) in over.items()]
+
+
+ASKED = {"hpa": Asked(1000, 300e6, cores=0.5, tick_p99_s=1.0), "predictive": Asked(100, 600e6)}
 HEAD = """\
 | targets | cores | memory, most | P99 of a tick below | decided of those due | queries in 5 s | asked of the API |
 | --- | --- | --- | --- | --- | --- | --- |"""
@@ -247,8 +269,8 @@ def stage(folder: Path, targets: int) -> Iterator[Stage]:
             installed = install(cluster, folder / "installed")
             began_s = time.monotonic()
             with ThreadPoolExecutor(WRITERS) as writers:
-                list(writers.map(lambda number: _deploy(cluster, installed.namespace, number), range(targets)))
-            pods = wait_for("all pods to be Ready", lambda: _ready(cluster, installed.namespace, targets), 1800)
+                list(writers.map(lambda number: deploy(cluster, installed.namespace, number), range(targets)))
+            pods = wait_for("all pods to be Ready", lambda: ready_pods(cluster, installed.namespace, targets), 1800)
             print(f"{len(pods)} pods after {time.monotonic() - began_s:.0f} s", file=sys.stderr, flush=True)
             for pod in pods:
                 exported.pods[installed.namespace, pod] = steady(4.0, BUSY)
@@ -274,7 +296,8 @@ def played_nodes(cluster: Cluster, folder: Path) -> Iterator[None]:
         kwok.stop()
 
 
-def _deploy(cluster: Cluster, namespace: str, number: int) -> None:
+def deploy(cluster: Cluster, namespace: str, number: int) -> None:
+    """Order the pods of one target, on one of the played nodes."""
     name = names(number + 1)[-1]
     pod = template(name)
     pod["spec"]["nodeName"] = f"node-{number % NODES}"
@@ -285,8 +308,8 @@ def _deploy(cluster: Cluster, namespace: str, number: int) -> None:
     cluster.apps.create_namespaced_deployment(namespace, body)
 
 
-def _ready(cluster: Cluster, namespace: str, targets: int) -> list[str]:
-    """Names of the pods once all are Ready."""
+def ready_pods(cluster: Cluster, namespace: str, targets: int) -> list[str]:
+    """Names of the pods of some targets once all are Ready."""
     time.sleep(10.0)  # each look reads thousands of pods
     listed = cluster.core.list_namespaced_pod(namespace, field_selector="status.phase=Running", _preload_content=False)
     found = [pod["metadata"]["name"] for pod in json.loads(listed.data)["items"]]
@@ -299,7 +322,7 @@ def _first(prometheus: PrometheusServer, question: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure each of the given runs and print a table."""
+    """Measure each of the given runs and print a table; 1 where one takes more than was asked for."""
     parser = argparse.ArgumentParser(prog="python -m rig.scale", description=__doc__)
     parser.add_argument("--run", action="append", help="rule:targets, such as hpa:1000; may be given more than once")
     parser.add_argument("--warm", type=float, default=60.0, help="seconds before a measurement")
@@ -308,9 +331,13 @@ def main(arguments: Sequence[str]) -> int:
     runs = [(rule, int(targets)) for rule, _, targets in (run.partition(":") for run in asked.run or ["hpa:1000"])]
     with TemporaryDirectory() as name, stage(Path(name), max(targets for _, targets in runs)) as ready:
         print(HEAD, flush=True)
+        missed = []
         for rule, targets in runs:
-            print(ready.measure(rule, targets, asked.warm, asked.seconds), flush=True)
-    return 0
+            found = ready.measure(rule, targets, asked.warm, asked.seconds)
+            print(found, flush=True)
+            missed += ASKED[rule].missed(found)
+    print("\n".join(missed), file=sys.stderr)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
