@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +15,8 @@ from inference_server import __version__
 from inference_server.errors import InvalidOption
 
 if TYPE_CHECKING:
+    import socket
+
     from inference_server.storage.objects import ObjectStore
 
 app = typer.Typer(
@@ -38,15 +43,27 @@ def _options(
     """Options before the command."""
 
 
+class LogLevel(StrEnum):
+    """From what on is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 Engine = Annotated[str, typer.Option(help="emotivoice, sensevoice or sleeper.")]
 Options = Annotated[list[str] | None, typer.Option("--option", "-o", help="KEY=VALUE for the engine.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)]
 Name = Annotated[str | None, typer.Option(help="Label `service` of the metrics; default: the engine's name.")]
-Objectives = Annotated[list[float] | None, typer.Option(help="Latency objectives: edges of the histograms.")]
+Objectives = Annotated[
+    list[float] | None,
+    typer.Option(help="Latency objectives: edges of the histograms.", min=0.001, max=3600),
+]
 Hang = Annotated[float, typer.Option(help="A batch that runs longer fails /healthz.", min=0.001)]
 Allow = Annotated[list[str] | None, typer.Option(help="https://HOST[:PORT] that sound may be fetched from.")]
-LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.", envvar="LOG_LEVEL")]
+Level = Annotated[LogLevel, typer.Option(help="From what on is logged.", envvar="LOG_LEVEL", case_sensitive=False)]
 StoreUrl = Annotated[str | None, typer.Option(help="file:///FOLDER or s3://HOST[:PORT]/BUCKET.")]
 
 
@@ -63,17 +80,19 @@ def serve(  # noqa: PLR0917 typer calls it by name
     objective_s: Objectives = None,
     max_in_flight: Annotated[int, typer.Option(help="Requests inside at the same time.", min=1)] = 256,
     max_wait_s: Annotated[float, typer.Option(help="Refuse what is expected to wait longer.", min=0)] = 10.0,
-    deadline_s: Annotated[float, typer.Option(help="Arrival to result.", min=0.001)] = 30.0,
+    deadline_s: Annotated[float, typer.Option(help="Arrival to result.", min=0.001, max=3600)] = 30.0,
     hang_after_s: Hang = 120.0,
     max_connection_requests: Annotated[int, typer.Option(help="Then the connection is closed.", min=1)] = 100,
     max_connection_age_s: Annotated[float, typer.Option(help="Then the connection is closed.", min=0)] = 60.0,
-    drain_delay_s: Annotated[float, typer.Option(help="After SIGTERM go on accepting for so long.", min=0)] = 3.0,
-    drain_timeout_s: Annotated[float, typer.Option(help="Then finish within this time.", min=1)] = 60.0,
+    drain_delay_s: Annotated[
+        float, typer.Option(help="After SIGTERM go on accepting for so long.", min=0, max=3600)
+    ] = 3.0,
+    drain_timeout_s: Annotated[float, typer.Option(help="Then finish within this time.", min=1, max=3600)] = 60.0,
     access: Annotated[Path | None, typer.Option(help="YAML: whose tokens are taken, and how often.")] = None,
     allow_url: Allow = None,
     store: StoreUrl = None,
     usage_file: Annotated[Path | None, typer.Option(help="Usage records go here, not to the log.")] = None,
-    log_level: LogLevel = "info",
+    log_level: Level = LogLevel.INFO,
 ) -> None:
     """Serve one engine over HTTP. Prints the address on stdout once it listens."""
     from prometheus_client import start_http_server
@@ -81,7 +100,7 @@ def serve(  # noqa: PLR0917 typer calls it by name
     from inference_server import compose
     from inference_server.api.app import make_app
     from inference_server.api.connections import ConnectionLimits
-    from inference_server.api.process import DrainLimits, bind
+    from inference_server.api.process import DrainLimits
     from inference_server.api.process import serve as run
     from inference_server.serving.scheduler import AdmissionLimits
     from inference_server.serving.service import RequestLimits
@@ -100,9 +119,9 @@ def serve(  # noqa: PLR0917 typer calls it by name
     )
     http = make_app(service, compose.read_access(access), tracer_from_environment(service_name or engine))
     if metrics_port is not None:
-        start_http_server(metrics_port, host, service.metrics.registry)
-    listener = bind(host, port)
-    _say_address(host, listener.getsockname()[1])
+        with _address("--metrics-port", host, metrics_port):
+            start_http_server(metrics_port, host, service.metrics.registry)
+    listener = _listen(host, port)
     connections = ConnectionLimits(max_connection_requests, max_connection_age_s)
     raise typer.Exit(run(http, service, listener, connections, DrainLimits(drain_delay_s, drain_timeout_s)))
 
@@ -121,11 +140,10 @@ def work(  # noqa: PLR0917 typer calls it by name
     objective_s: Objectives = None,
     hang_after_s: Hang = 120.0,
     allow_url: Allow = None,
-    log_level: LogLevel = "info",
+    log_level: Level = LogLevel.INFO,
 ) -> None:
     """Work off a queue; /healthz, /readyz and /metrics are served. Prints their address on stdout."""
     from inference_server import compose
-    from inference_server.api.process import bind
     from inference_server.api.process import work as run
     from inference_server.serving.scheduler import AdmissionLimits
     from inference_server.serving.service import RequestLimits
@@ -144,9 +162,7 @@ def work(  # noqa: PLR0917 typer calls it by name
         sources=compose.make_sources(allow_url or (), results),
     )
     consume = compose.make_consumer(broker, queue, service, results, prefetch)
-    listener = bind(host, port)
-    _say_address(host, listener.getsockname()[1])
-    raise typer.Exit(run(service, listener, consume))
+    raise typer.Exit(run(service, _listen(host, port), consume))
 
 
 def _open_store(url: str | None) -> ObjectStore | None:
@@ -157,9 +173,23 @@ def _open_store(url: str | None) -> ObjectStore | None:
     return open_store(url)
 
 
-def _say_address(host: str, port: int) -> None:
-    typer.echo(f"http://{host}:{port}")
+def _listen(host: str, port: int) -> socket.socket:
+    """Say the address that is listened on."""
+    from inference_server.api.process import bind
+
+    with _address("--port", host, port):
+        listener = bind(host, port)
+    typer.echo(f"http://{host}:{listener.getsockname()[1]}")
     sys.stdout.flush()
+    return listener
+
+
+@contextmanager
+def _address(option: str, host: str, port: int) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidOption(f"--host {host} {option} {port}: {error.strerror or error}") from error
 
 
 def main() -> None:

@@ -83,14 +83,14 @@ def make_consumer(broker: str, queue: str, service: AnyService, store: ObjectSto
     """The loop of a worker on `amqp(s)://…` or `kafka://HOST:PORT[,HOST:PORT]`.
 
     Raises:
-        InvalidOption: another kind of broker.
+        InvalidOption: another kind of broker, or none that is named.
     """
     from inference_server.worker.jobs import job_for
     from inference_server.worker.processor import ENDPOINT, Processor
 
     service.metrics.expect([ENDPOINT])
-    scheme = urlsplit(broker).scheme
-    if scheme in {"amqp", "amqps"}:
+    parts = urlsplit(broker)
+    if parts.scheme in {"amqp", "amqps"} and parts.hostname:
         from inference_server.worker import rabbitmq
 
         def consume_rabbitmq(stop: asyncio.Event) -> Awaitable[None]:
@@ -98,7 +98,7 @@ def make_consumer(broker: str, queue: str, service: AnyService, store: ObjectSto
             return rabbitmq.consume(broker, queue, process=processor.process, prefetch=prefetch, stop=stop)
 
         return consume_rabbitmq
-    if scheme == "kafka":
+    if parts.scheme == "kafka" and parts.hostname:
         from inference_server.worker import kafka
 
         def consume_kafka(stop: asyncio.Event) -> Awaitable[None]:
@@ -108,4 +108,4 @@ def make_consumer(broker: str, queue: str, service: AnyService, store: ObjectSto
             return kafka.consume(servers, queue, group, process=processor.process, prefetch=prefetch, stop=stop)
 
         return consume_kafka
-    raise InvalidOption(f"--broker {scheme}: must be amqp://…, amqps://… or kafka://HOST:PORT")
+    raise InvalidOption(f"--broker {parts.scheme}://…: must be amqp://HOST, amqps://HOST or kafka://HOST:PORT")

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic_core import ErrorDetails
 
 from inference_server.engines.engine import Engine
 from inference_server.errors import InvalidOption
@@ -49,6 +50,12 @@ def _parse(settings: type, options: Sequence[str]) -> object:
         return TypeAdapter(closed).validate_python({key: value for key, _, value in pairs})
     except ValidationError as error:
         allowed = ", ".join(settings.__dataclass_fields__)  # type: ignore[attr-defined]
-        raise InvalidOption(
-            *(f"--option {'.'.join(map(str, p['loc']))}: {p['msg']}; keys: {allowed}" for p in error.errors())
-        ) from error
+        raise InvalidOption(*(line for problem in error.errors() for line in _told(problem, allowed))) from error
+
+
+def _told(problem: ErrorDetails, allowed: str) -> Sequence[str]:
+    """What settings say of themselves stays as they say it."""
+    own = problem.get("ctx", {}).get("error")
+    if isinstance(own, InvalidOption):
+        return own.problems
+    return [f"--option {'.'.join(map(str, problem['loc']))}: {problem['msg']}; keys: {allowed}"]

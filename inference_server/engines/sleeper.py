@@ -7,6 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Annotated
+
+from pydantic import Field
 
 from inference_server.engines.engine import BatchLimits, Kind, Phases, Rehearsal
 
@@ -44,13 +47,13 @@ class SleeperSettings:
         hang_at: ordinal (from 1) of the nap that never ends; 0: none.
     """
 
-    service_s: float = 0.18
-    load_s: float = 0.0
-    slots: int = 1
+    service_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 0.18
+    load_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 0.0
+    slots: Annotated[int, Field(ge=1, le=1024)] = 1
     crash_at_load: bool = False
     hang_at_load: bool = False
-    crash_at: int = 0
-    hang_at: int = 0
+    crash_at: Annotated[int, Field(ge=0)] = 0
+    hang_at: Annotated[int, Field(ge=0)] = 0
 
 
 class Sleeper:

@@ -8,6 +8,7 @@ import logging.handlers
 from datetime import UTC, datetime
 from pathlib import Path
 
+from inference_server.errors import InvalidOption
 from inference_server.telemetry.context import current
 
 USAGE = "inference_server.usage"
@@ -38,6 +39,9 @@ def configure_logging(level: str, usage_file: Path | None) -> None:
     """JSON to stderr for everything; usage records to their own file, where one is named.
 
     The file is opened anew when it was moved away, so that it can be rotated.
+
+    Raises:
+        InvalidOption: the file cannot be written.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
@@ -46,7 +50,10 @@ def configure_logging(level: str, usage_file: Path | None) -> None:
     usage = logging.getLogger(USAGE)
     usage.setLevel(logging.INFO)
     if usage_file is not None:
-        to_file = logging.handlers.WatchedFileHandler(usage_file, encoding="utf-8")
+        try:
+            to_file = logging.handlers.WatchedFileHandler(usage_file, encoding="utf-8")
+        except OSError as error:
+            raise InvalidOption(f"--usage-file {usage_file}: {error.strerror}") from error
         to_file.setFormatter(JsonFormatter())
         usage.addHandler(to_file)
         usage.propagate = False

@@ -72,7 +72,7 @@ async def consume(
         try:
             for client in (consumer, producer):
                 stack.push_async_callback(take_leave, client.stop)
-                await client.start()
+                await not_beyond(stop, client.start())
             while not stop.is_set():
                 await _work_off(consumer, prefetch, process, bury, stop)
         except KafkaError as error:

@@ -10,9 +10,10 @@ from functools import partial
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aio_pika.connection import make_url
 
 from inference_server.errors import InvalidOption
-from inference_server.worker.leave import take_leave
+from inference_server.worker.leave import not_beyond, take_leave
 from inference_server.worker.processor import Outcome
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ Process = Callable[[bytes, float | None], Awaitable[Outcome]]
 
 DELIVERY_LIMIT = 5
 _BACK_OFF_S = 1.0
+_CONNECT_S = 10.0
 
 
 def dead_queue(queue: str) -> str:
@@ -64,14 +66,19 @@ async def consume(url: str, queue: str, *, process: Process, prefetch: int, stop
         task.add_done_callback(running.discard)
 
     async with AsyncExitStack() as stack:
-        try:
-            connection = await aio_pika.connect_robust(url)
-            stack.push_async_callback(take_leave, connection.close)
+
+        async def set_up() -> tuple[AbstractQueue, str]:
+            connection = aio_pika.RobustConnection(make_url(url))
+            stack.push_async_callback(take_leave, connection.close)  # first: it would go on connecting for ever
+            await connection.connect(timeout=_CONNECT_S)
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=prefetch)
             await _declare(channel, dead_queue(queue), {"x-queue-type": "quorum"})
             declared = await _declare(channel, queue, queue_arguments(queue))
-            tag = await declared.consume(begin)
+            return declared, await declared.consume(begin)
+
+        try:
+            declared, tag = await not_beyond(stop, set_up())
         except aio_pika.exceptions.AMQPException as error:
             raise OSError(f"RabbitMQ: {error}") from error
         await stop.wait()

@@ -115,11 +115,27 @@ def test_a_hang_in_service_fails_the_liveness_probe(start_server) -> None:
     assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 503
 
 
-def test_bad_options_end_with_exit_code_2_and_name_what_is_allowed() -> None:
-    command = [sys.executable, "-c", "from inference_server.cli import main; main()", "serve", "--engine", "sleeper"]
-    ended = subprocess.run([*command, "-o", "naps=1"], capture_output=True, text=True, timeout=60, check=False)
+SERVE, WORK = ("serve", "--port", "0"), ("work", "--store", "file:///tmp", "--port", "0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param((*SERVE, "-o", "naps=1"), "service_s", id="an option of the engine"),
+        pytest.param((*SERVE, "--log-level", "loud"), "warning", id="a level"),
+        pytest.param((*SERVE, "--deadline-s", "nan"), "--deadline-s", id="no number"),
+        pytest.param((*SERVE, "--usage-file", "/no/where"), "--usage-file /no/where:", id="a file"),
+        pytest.param((*SERVE, "--host", "192.0.2.1"), "--host 192.0.2.1 --port 0:", id="an address of others"),
+        pytest.param((*WORK, "--broker", "amqp://"), "amqp://HOST", id="a broker without a name"),
+        pytest.param((*WORK, "--broker", "redis://host"), "kafka://HOST", id="another broker"),
+    ],
+)
+def test_bad_options_end_with_exit_code_2_and_say_what_is_allowed(arguments, said) -> None:
+    command = [sys.executable, "-c", "from inference_server.cli import main; main()", *arguments, *SLEEPER]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
-    assert "service_s" in ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_the_sleeper_needs_neither_torch_nor_numpy_nor_the_rest_of_the_inference_extra() -> None:
