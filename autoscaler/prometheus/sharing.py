@@ -152,7 +152,8 @@ class SharedQuery:
             portions = {each: Portion(until_s, from_s, share, answer.warnings) for each, share in shares.items()}
         asked_s = self._monotonic()
         with self._books:
-            self._given |= {each: (asked_s, portion) for each, portion in portions.items() if each != subject}
+            usable = {each: given for each, given in self._given.items() if asked_s - given[0] <= REUSE_S}
+            self._given = usable | {each: (asked_s, portion) for each, portion in portions.items() if each != subject}
         return portions[subject]
 
     def _ask_less(self) -> None:
