@@ -77,6 +77,11 @@ def body_too_slow(deadline_s: float) -> Refusal:
     return Refusal(408, "bad_request", f"the body did not arrive within {deadline_s:g} s", code="request_timeout")
 
 
+def body_cut_off() -> Refusal:
+    """The client went before it had sent its request; room would not have kept it."""
+    return Refusal(499, "bad_request", "the client closed the connection before its body had come")
+
+
 def abandoned() -> Refusal:
     """The client closed the connection while it waited (499: nginx's code for it)."""
     return Refusal(499, "abandoned", "the client closed the connection")

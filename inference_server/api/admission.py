@@ -17,6 +17,7 @@ from inference_server.errors import (
     Refusal,
     abandoned,
     bad_request,
+    body_cut_off,
     body_too_slow,
     deadline_passed,
     not_ready,
@@ -102,6 +103,8 @@ class _Exchange:
                 message = await self._receive()
         except TimeoutError as error:
             raise body_too_slow(self._limits.deadline_s) from error
+        if message["type"] == "http.disconnect":
+            raise body_cut_off()
         self._read = not message.get("more_body", False)
         self._count(len(message.get("body", b"")))
         return message

@@ -73,10 +73,15 @@ class FolderStore:
         target = self._folder / check_key(key)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(target)
+            written = Path(file.name)
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                written.replace(target)
+            except BaseException:
+                written.unlink()  # a disk that is full would be filled by every attempt
+                raise
 
     def exists(self, key: str) -> bool:
         """Whether there is such a file."""

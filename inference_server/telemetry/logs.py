@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +36,21 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
+class _UsageFile(logging.handlers.WatchedFileHandler):
+    """A record that cannot be written goes to the log: it is what is billed, and no reason to fail a request."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # the file was moved away, and cannot be opened anew
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 logging's name
+        root = logging.getLogger()
+        root.error("the usage file cannot be written: %s", sys.exception())
+        root.handle(record)
+
+
 def configure_logging(level: str, usage_file: Path | None) -> None:
     """JSON to stderr for everything; usage records to their own file, where one is named.
 
@@ -51,7 +67,7 @@ def configure_logging(level: str, usage_file: Path | None) -> None:
     usage.setLevel(logging.INFO)
     if usage_file is not None:
         try:
-            to_file = logging.handlers.WatchedFileHandler(usage_file, encoding="utf-8")
+            to_file = _UsageFile(usage_file, encoding="utf-8")
         except OSError as error:
             raise InvalidOption(f"--usage-file {usage_file}: {error.strerror}") from error
         to_file.setFormatter(JsonFormatter())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -113,6 +114,17 @@ def test_a_hang_in_service_fails_the_liveness_probe(start_server) -> None:
     server.wait_ready()
     assert httpx.post(f"{server.url}/v1/sleep", timeout=10).status_code == 504
     assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 503
+
+
+def test_usage_that_its_file_does_not_take_is_in_the_log(start_server, capfd) -> None:
+    server = start_server(*SLEEPER, "--usage-file", "/dev/full", "-o", "service_s=0.01")
+    server.wait_ready()
+    assert httpx.post(f"{server.url}/v1/sleep", timeout=10).status_code == 200
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(30) == 0
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert "No space left" in lines[0]["message"]
+    assert (lines[1]["endpoint"], lines[1]["status"]) == ("/v1/sleep", 200)
 
 
 SERVE, WORK = ("serve", "--port", "0"), ("work", "--store", "file:///tmp", "--port", "0")

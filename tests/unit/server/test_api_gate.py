@@ -178,19 +178,26 @@ def scope() -> dict:
     }
 
 
-async def test_a_body_that_does_not_arrive_gives_its_place_back() -> None:
+@pytest.mark.parametrize(
+    ("after", "status"),
+    [
+        pytest.param([], 408, id="it does not come"),
+        pytest.param([{"type": "http.disconnect"}], 499, id="the client goes"),
+    ],
+)
+async def test_a_body_that_does_not_arrive_gives_its_place_back(after: list[dict], status: int) -> None:
     made = service(deadline_s=0.1)
     made.load()
-    beginning = {"type": "http.request", "body": b"{", "more_body": True}
     arriving = asyncio.Queue()
-    arriving.put_nowait(beginning)
+    for message in ({"type": "http.request", "body": b"{", "more_body": True}, *after):
+        arriving.put_nowait(message)
     sent = []
 
     async def send(message) -> None:
         sent.append(message)
 
     await asyncio.wait_for(make_app(made)(scope(), arriving.get, send), 20)
-    assert sent[0]["status"] == 408
+    assert sent[0]["status"] == status
     assert made.scheduler.load().in_flight == 0
     assert counted(made, "speech_requests_rejected_total", reason="bad_request") == 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from inference_server.errors import InvalidOption
@@ -17,6 +19,16 @@ def test_what_is_put_can_be_got(tmp_path) -> None:
     assert store.get("results/a.json", 10) == b"second"
     assert store.exists("results/a.json")
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["a.json"]
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        FolderStore(tmp_path).put("a", b"12345", "audio/wav")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_longer_object_than_asked_for_is_refused(tmp_path) -> None:
