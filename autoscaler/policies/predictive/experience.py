@@ -39,6 +39,8 @@ RESIDUAL_INTERVALS = 2000
 SURPRISE = 2.0
 """No load is planned for beyond this many times the largest that was ever seen: a first jump from idle says nothing of
 jumps from a busy level."""
+DRAINED = 0.9
+"""A queue orders nothing if in nine of ten outcomes the slots that serve will have drained it."""
 USE_AT_START = 0.7
 """A replay of history begins with as many pods as are busy to this share."""
 
@@ -261,7 +263,7 @@ def decide_shadows(memory: Memory, settings: Settings, wants: Wants, ahead: Outl
 
 def outlook(memory: Memory, laws: Laws) -> Outlook:
     """What a pod that is ordered now will meet, by the forecasts."""
-    load = quantile(laws[0], memory.traffic.level.value * slots_per_request(memory), 0.5)
+    load = quantile(laws[0], memory.traffic.level.value * slots_per_request(memory), DRAINED)
     return Outlook(load, memory.windows.lead * memory.traffic.series.interval_s)
 
 

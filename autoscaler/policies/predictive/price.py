@@ -72,7 +72,7 @@ class Outlook:
     """What a pod that is ordered now will meet."""
 
     load: float
-    """In busy slots; half of what is forecast lies below."""
+    """In busy slots; nine of ten outcomes lie below."""
     lead_s: float
     """Typical time from order to service."""
 
