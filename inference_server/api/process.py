@@ -94,13 +94,17 @@ async def _serve(
     def stop() -> None:
         server.should_exit = True
 
+    def interrupt() -> None:
+        server.force_exit = server.should_exit  # the second time nothing is waited for
+        stop()
+
     def begin_drain() -> None:
         if not lifecycle.draining:
             lifecycle.drain()
             loop.call_later(drain.delay_s, stop)
 
     loop.add_signal_handler(signal.SIGTERM, begin_drain)
-    loop.add_signal_handler(signal.SIGINT, stop)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
     loading = service.load_in_background()
     loading.add_done_callback(lambda done: done.exception() and loop.call_soon_threadsafe(stop))
     await server.serve(sockets=[listener])
@@ -129,7 +133,8 @@ async def _work(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    server = _Server(_config(make_probes(service)))
+    limited = bounded_protocol(ConnectionLimits(), lambda: service.lifecycle.draining)
+    server = _Server(_config(make_probes(service), http=limited))
     probes = asyncio.create_task(server.serve(sockets=[listener]))
     loading = service.load_in_background()
     loaded = asyncio.Event()

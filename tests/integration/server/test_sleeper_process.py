@@ -95,6 +95,22 @@ async def test_in_a_burst_what_is_accepted_waits_no_longer_than_offered_and_the_
     )
 
 
+async def test_a_second_interrupt_waits_for_nobody(start_server) -> None:
+    server = start_server(*SLEEPER, "-o", "service_s=60")
+    server.wait_ready()
+    async with httpx.AsyncClient(timeout=30) as http:
+        waiting = asyncio.create_task(http.post(f"{server.url}/v1/sleep"))
+        while server.metric("speech_requests_in_flight") < 1:
+            await asyncio.sleep(0.01)
+        server.process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            await asyncio.to_thread(server.process.wait, 1)
+        server.process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(server.process.wait, 20) == 0
+        await asyncio.wait({waiting})
+        waiting.exception()
+
+
 def test_a_crash_while_loading_ends_the_process(start_server) -> None:
     server = start_server(*SLEEPER, "-o", "crash_at_load=true")
     assert server.process.wait(30) == 70
