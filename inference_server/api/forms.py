@@ -73,6 +73,8 @@ async def read_form(request: Request, kind: type[Form], *, lists: Collection[str
 async def _parts(request: Request, max_files: int) -> list[tuple[str, Value]]:
     """Names and values, in order."""
     media_type, options = parse_options_header(request.headers.get("content-type", ""))
+    if media_type in ("", "application/x-www-form-urlencoded"):
+        return []  # nothing, or a form that cannot hold a file: the file is what is missing
     if media_type != "multipart/form-data" or not options.get("boundary"):
         raise _malformed("the content type must be multipart/form-data with a boundary")
     parts: list[tuple[str, Value]] = []
