@@ -103,6 +103,12 @@ def fenced(installed, pod):
     wait_for("the fence to be in force", refused)
 
 
+def followed(deployment) -> bool:
+    """Whether the Deployment's own controller has done what was asked for, and writes no more."""
+    spec, status = deployment.spec, deployment.status
+    return status.observed_generation == deployment.metadata.generation and status.replicas == spec.replicas
+
+
 def test_the_write_of_an_old_leader_is_refused_by_the_api_server(cluster, installed):
     """Twenty hand-overs; each time the old leader, whose own check of the lease is left out here, tries to write."""
     tts = cluster.deploy(installed.namespace, "tts", 2)
@@ -119,6 +125,7 @@ def test_the_write_of_an_old_leader_is_refused_by_the_api_server(cluster, instal
             return outcome.done
 
         wait_for("the new leader's first write", new_writes, 2.0)
+        wait_for("the write to have been followed", lambda: followed(tts.read()))  # or the old one's meets a conflict
         [late] = writers[old].apply((scale_to(installed, 1),))
         assert (late.done, tts.read().spec.replicas) == (False, 3 + turn)
 

@@ -146,7 +146,9 @@ def backfill(version: str, folder: Path, counters: Mapping[str, Iterable[tuple[f
         file.write("# EOF\n")
     promtool = programs.prometheus(version).with_name("promtool")
     # It reads the file once for each block: blocks of two hours would make it read weeks hundreds of times.
-    command = [promtool, "tsdb", "create-blocks-from", "--max-block-duration=30d", "openmetrics", text, folder / "data"]
+    # Prometheus 2 knows no others.
+    longest = ["--max-block-duration=30d"] if version == "3" else []
+    command = [promtool, "tsdb", "create-blocks-from", *longest, "openmetrics", text, folder / "data"]
     try:
         subprocess.run(command, check=True, capture_output=True)
     finally:
