@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _BACKLOG = 2048
 _BROKER_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 """A broker that has just come up, or whose new queue has no leader yet, is asked again: the model is loaded already."""
+_LASTED_S = 60.0
+"""What went on for so long had the queue; what ends it is another outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +158,26 @@ async def _work(
 
 
 async def _consume(consume: Callable[[asyncio.Event], Awaitable[None]], ended: asyncio.Event) -> None:
-    """Consume; where the queue cannot be had, try again a few times.
+    """Consume; where the queue cannot be had, try again a few times. Each outage has its own.
 
     Raises:
         OSError: of the last attempt.
     """
-    for pause_s in _BROKER_PAUSES_S:
+    loop = asyncio.get_running_loop()
+    pauses = iter(_BROKER_PAUSES_S)
+    while True:
+        begun_s = loop.time()
         try:
             await consume(ended)
         except OSError as error:
-            logger.warning("the queue cannot be consumed yet, again in %s s: %s", pause_s, error)
+            if ended.is_set():
+                return
+            if loop.time() - begun_s > _LASTED_S:
+                pauses = iter(_BROKER_PAUSES_S)
+            if (pause_s := next(pauses, None)) is None:
+                raise
+            logger.warning("the queue cannot be consumed, again in %s s: %s", pause_s, error)
         else:
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), pause_s)
-        if ended.is_set():
-            return
-    await consume(ended)
