@@ -82,7 +82,7 @@ def prepare_folder(path: Path) -> None:
 
 def warn_of(trace: Trace) -> None:
     """Say what of recorded traffic was not read as it stands."""
-    for label in ("malformed", "absent_bins", "missing_samples"):
+    for label in ("malformed", "absent_bins", "missing_samples", "first_row", "eval_start"):
         if label in trace.labels:
             typer.echo(f"{trace.name}: {label.replace('_', ' ')}: {trace.labels[label]}", err=True)
     for line in filter(None, trace.labels.get("malformed_first", "").split("; ")):

@@ -17,6 +17,8 @@ MAX_BINS = 10_000_000
 """Bins of one trace: 115 days of seconds, 19 years of minutes."""
 MAX_REQUESTS = 500_000_000
 """Single arrivals that are read of one trace."""
+LATEST_S = 4_102_444_800.0
+"""2100-01-01: a later time is not in seconds."""
 EPOCH_FROM_S = 1e8
 """Times from here on (March 1973) are seconds since the epoch; smaller ones count from the trace's own beginning."""
 BIN_WIDTHS_S = (1.0, 10.0, 60.0, 300.0, 3600.0)
@@ -28,6 +30,8 @@ class Recorded:
     """What one file, or several in a row, gave before it became a trace."""
 
     name: str
+    where: str
+    """The file it was read from, for messages; of several the first."""
     labels: Mapping[str, str]
     tally: Tally
     """What became of its lines."""
@@ -51,7 +55,7 @@ def from_counts(recorded: Recorded, rows: Iterable[Rows]) -> Trace:
     last_s = -math.inf
     for piece in rows:
         stamp, count = piece.columns
-        _check(piece, np.isfinite(stamp) & (stamp >= 0), stamp, "timestamp_s", "allowed is a finite time, 0 or more")
+        _check_times(piece, stamp, "timestamp_s")
         _check(piece, np.isfinite(count) & (count >= 0), count, "count", "allowed is a finite number, 0 or more")
         before = np.concatenate(([last_s], stamp[:-1]))
         _check(piece, stamp > before, stamp, "timestamp_s", "time must rise from row to row", before=before)
@@ -59,13 +63,14 @@ def from_counts(recorded: Recorded, rows: Iterable[Rows]) -> Trace:
         stamps.append(stamp)
         counts.append(count)
         places.append(piece)
-    labels = {**recorded.labels, **recorded.tally.verdict()}
+    labels = {**recorded.labels, **recorded.tally.verdict(recorded.where)}
     times = np.concatenate(stamps) if stamps else np.empty(0)
     if len(times) < 2:
-        raise InvalidInput(f"{recorded.name}: {len(times)} rows — allowed are two or more, to know the bin width")
+        rows_are = "1 row" if len(times) else "no rows"
+        raise InvalidInput(f"{recorded.where}: {rows_are} — allowed are two or more, to know the bin width")
 
     width = float(np.diff(times).min())
-    _bound(recorded.name, np.round(float(times[-1] - times[0]) / width) + 1, width)
+    _bound(recorded.where, np.round(float(times[-1] - times[0]) / width) + 1, width)
     steps = (times - times[0]) / width
     index = np.round(steps)
     _check_grid(places, np.abs(steps - index) * width < 1e-3, times, width)
@@ -74,7 +79,10 @@ def from_counts(recorded: Recorded, rows: Iterable[Rows]) -> Trace:
     absent = len(filled) - len(times)
     if absent:
         labels["absent_bins"] = f"{absent} of {len(filled)}, read as 0"
-    start_s = float(times[0]) if times[0] >= EPOCH_FROM_S else 0.0
+    clocked = times[0] >= EPOCH_FROM_S
+    if times[0] and not clocked:
+        labels["first_row"] = f"at {_number(times[0])} s, taken as second 0"
+    start_s = float(times[0]) if clocked else 0.0
     trace = Trace(recorded.name, width, filled, start_s=start_s, labels=labels)
     return trace if recorded.bin_s is None else rebin(trace, recorded.bin_s)
 
@@ -106,18 +114,18 @@ def from_arrivals(
     latest, total = -math.inf, 0
     for piece in rows:
         (times,) = piece.columns
-        _check(piece, np.isfinite(times) & (times >= 0), times, column, "allowed is a finite time, 0 or more")
+        _check_times(piece, times, column)
         so_far = np.maximum.accumulate(np.concatenate(([latest], times)))
         hint = f"time may go back by at most {max_disorder_s:g} s"
         _check(piece, times >= so_far[:-1] - max_disorder_s, times, column, hint, before=so_far[:-1])
         latest = float(so_far[-1])
         total += len(times)
         if total > MAX_REQUESTS:
-            raise InvalidInput(f"{recorded.name}: more than {MAX_REQUESTS} requests, the most that is read")
+            raise InvalidInput(f"{recorded.where}: more than {MAX_REQUESTS} requests, the most that is read")
         pieces.append(times)
-    labels = {**recorded.labels, **recorded.tally.verdict()}
+    labels = {**recorded.labels, **recorded.tally.verdict(recorded.where)}
     if total == 0:
-        raise InvalidInput(f"{recorded.name}: no requests")
+        raise InvalidInput(f"{recorded.where}: no requests")
     return replace(_binned(recorded, np.sort(np.concatenate(pieces)), clock_s), labels=labels)
 
 
@@ -129,7 +137,7 @@ def _binned(recorded: Recorded, times: Floats, clock_s: float | None) -> Trace:
     widths = (recorded.bin_s,) if recorded.bin_s else ((grain_s,) if grain_s else ()) + BIN_WIDTHS_S
     span = float(times[-1] - (times[0] if clocked else 0.0))
     width = next((width for width in widths if span / width < MAX_BINS), widths[-1])
-    _bound(recorded.name, np.floor(span / width) + 1, width)
+    _bound(recorded.where, np.floor(span / width) + 1, width)
     start_s = math.floor(times[0] / width) * width if clocked else 0.0
     since = times - start_s
     counts = np.bincount((since / width).astype(np.int64)).astype(np.float64)
@@ -182,6 +190,11 @@ def _bound(name: str, bins: float, width_s: float) -> None:
             f"{name}: {bins:.0f} bins of {width_s:g} s — allowed are {MAX_BINS}; "
             "if the times are right, choose wider bins"
         )
+
+
+def _check_times(piece: Rows, times: Floats, column: str) -> None:
+    _check(piece, np.isfinite(times) & (times >= 0), times, column, "allowed is a finite time, 0 or more")
+    _check(piece, times < LATEST_S, times, column, "allowed are seconds, before the year 2100: are these milliseconds?")
 
 
 def _check(

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from autoscaler.model import InvalidInput
+from simulations.traffic.bins import rebin
 from simulations.traffic.formats.format import ReadOptions
 from simulations.traffic.read import read
 from simulations.traffic.source import whole
@@ -25,13 +28,21 @@ FILE = "catalogue.json"
 MAX_BYTES = 16 << 20
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Since = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""Seconds since second 0 of the trace."""
 
 
 class Gap(BaseModel):
     """A time for which nothing was recorded."""
 
-    start_s: float
-    end_s: float
+    start_s: Since
+    end_s: Since
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        if self.end_s <= self.start_s:
+            raise ValueError("end_s must be above start_s")
+        return self
 
 
 class Entry(BaseModel):
@@ -43,7 +54,7 @@ class Entry(BaseModel):
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     bin_s: Positive
     scale: Positive = 1.0
-    eval_start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    eval_start_s: Since = 0.0
     counted: bool = True
     train: bool = False
     """Whether a model that is shipped may learn from it."""
@@ -88,38 +99,61 @@ def entries(folder: Path) -> dict[str, Entry]:
     """A folder's catalogue by name, in its order.
 
     Raises:
-        InvalidInput: it cannot be read, or an entry is not as it must be.
+        InvalidInput: it cannot be read, an entry is not as it must be, or two have the same name.
     """
     path = folder / FILE
     try:
-        found = TypeAdapter(list[Entry]).validate_json(whole(path, MAX_BYTES))
+        content: Any = orjson.loads(whole(path, MAX_BYTES).removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from error
+    if not isinstance(content, list):
+        raise InvalidInput(f"{path}: {type(content).__name__} — allowed is a list with an entry for each trace")
+    try:
+        found = TypeAdapter(list[Entry]).validate_python(content)
     except ValidationError as error:
-        problems = (f"{path}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise InvalidInput(*problems) from error
+        raise InvalidInput(*(f"{path}: {problem}" for problem in _problems(content, error))) from error
+    twice = [name for name, number in Counter(entry.name for entry in found).items() if number > 1]
+    if twice:
+        raise InvalidInput(*(f"{path}: {name}: names two entries — each trace has its own name" for name in twice))
     return {entry.name: entry for entry in found}
+
+
+def _problems(content: list[Any], error: ValidationError) -> Iterator[str]:
+    """What is wrong, with the name of the entry, or its number where it has none."""
+    for each in error.errors():
+        number, *route = each["loc"]
+        entry = content[int(number)]
+        name = (entry.get("name") or number) if isinstance(entry, dict) else number
+        value = "not there" if each["type"] == "missing" else f"{each['input']!r}"
+        yield f"{'.'.join(map(str, [name, *route]))}: {value:.80} — {each['msg'].removeprefix('Value error, ')}"
 
 
 def load(folder: Path, entry: Entry, options: ReadOptions | None = None) -> Trace:
     """Read a trace as its catalogue wants it used. The file's hash is not verified here: `trace show` does that.
 
-    Bins have the width that the catalogue states, whatever the options ask for.
+    Bins have the width that the catalogue states, whatever the options ask for; single arrivals are counted in it.
+    An evaluation that begins inside a bin begins at the nearest bin, and a label says so.
 
     Raises:
         InvalidInput: the file cannot be read or has another bin width.
     """
     path = folder / entry.file
     trace = read(path, options=replace(options or ReadOptions(), bin_s=None))
+    if trace.arrivals_s is not None:
+        trace = rebin(trace, entry.bin_s)
     if trace.bin_s != entry.bin_s:
         raise InvalidInput(f"{path}: bins of {trace.bin_s:g} s — {folder / FILE} says {entry.bin_s:g} s")
+    begin_s = round(entry.eval_start_s / entry.bin_s) * entry.bin_s
+    moved = {} if begin_s == entry.eval_start_s else {"eval_start": f"{entry.eval_start_s:g} s, taken as {begin_s:g} s"}
     return replace(
         trace,
         name=entry.name,
         scale=entry.scale,
-        eval_start_s=entry.eval_start_s,
-        start_s=clock_s(entry.start_time_if_known),
+        eval_start_s=begin_s,
+        start_s=clock_s(entry.start_time_if_known) or trace.start_s,
         gaps_s=tuple((gap.start_s, gap.end_s) for gap in entry.known_gaps),
         counted=entry.counted,
-        labels={**trace.labels, **entry.labels(), "file": str(path)},
+        labels={**trace.labels, **entry.labels(), **moved, "file": str(path)},
     )
 
 

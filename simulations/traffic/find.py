@@ -8,7 +8,7 @@ from pathlib import Path
 from autoscaler.model import InvalidInput
 from simulations.traffic import catalogue, synth
 from simulations.traffic.bins import rebin
-from simulations.traffic.formats.format import ReadOptions
+from simulations.traffic.formats.format import SUFFIXES, ReadOptions
 from simulations.traffic.read import read
 from simulations.traffic.trace import Trace
 
@@ -32,11 +32,11 @@ def find(name: str, *, format: str | None = None, options: ReadOptions | None = 
     """
     options = options or ReadOptions()
     path = Path(name)
-    if path.is_file():
-        entry = None if format else _beside(path)
-        if entry is None:
-            return read(path, format=format, options=options)
+    entry = None if format else _beside(path)
+    if entry is not None:
         return _width(catalogue.load(path.parent, entry, options), options)
+    if path.is_file():
+        return read(path, format=format, options=options)
     needless = sorted(options.given() - {"bin_s"}) + (["format"] if format else [])
     found = _named(name, options.bin_s)
     if needless:
@@ -61,17 +61,16 @@ def _width(trace: Trace, options: ReadOptions) -> Trace:
 def expand(name: str) -> list[str]:
     """The names that a word stands for: `demo` the bundled traces, `all` the catalogue's, `counted` those that count.
 
-    A folder with a `catalogue.json` stands for every trace of it; any other name stands for itself.
+    A folder stands for every trace of its `catalogue.json`, or, without one, for every file in it that ends as files
+    of traces do; any other name stands for itself.
 
     Raises:
-        InvalidInput: `all` or `counted` without a catalogue.
+        InvalidInput: `all` or `counted` without a catalogue, or a folder without a trace.
     """
     if name == "demo":
         return list(catalogue.entries(catalogue.bundled()))
-    if (Path(name) / catalogue.FILE).is_file():
-        return [str(Path(name) / entry.file) for entry in catalogue.entries(Path(name)).values()]
     if name not in GROUPS:
-        return [name]
+        return _in_folder(Path(name)) if Path(name).is_dir() and not synth.is_expression(name) else [name]
     folder = catalogue.shared()
     if folder is None:
         raise InvalidInput(
@@ -80,20 +79,35 @@ def expand(name: str) -> list[str]:
     return [entry.name for entry in catalogue.entries(folder).values() if entry.counted or name == "all"]
 
 
+def _in_folder(folder: Path) -> list[str]:
+    catalogued = (folder / catalogue.FILE).is_file()
+    names = (
+        [entry.file for entry in catalogue.entries(folder).values()]
+        if catalogued
+        else sorted(each.name for each in folder.iterdir() if each.is_file() and each.name.endswith(SUFFIXES))
+    )
+    if not names:
+        allowed = "an entry for each trace" if catalogued else f"files that end in {', '.join(SUFFIXES)}"
+        raise InvalidInput(f"{folder / catalogue.FILE if catalogued else folder}: no traces — allowed: {allowed}")
+    return [str(folder / name) for name in names]
+
+
 def _folders() -> list[Path]:
     shared = catalogue.shared()
     return [catalogue.bundled(), *([shared] if shared else [])]
 
 
 def _beside(path: Path) -> catalogue.Entry | None:
-    """What the catalogue in a file's folder says of it."""
-    if not (path.parent / catalogue.FILE).is_file():
+    """What the catalogue in a file's folder says of it, be the file there or not; of a bare name only if it is."""
+    if not (path.parent / catalogue.FILE).is_file() or (path == Path(path.name) and not path.is_file()):
         return None
     known = catalogue.entries(path.parent).values()
     return next((entry for entry in known if entry.file == path.name), None)
 
 
 def _unknown(name: str) -> list[str]:
+    if Path(name).is_dir():
+        return [f"{name}: a folder — allowed is one trace; `autoscaler compare --traces` takes folders"]
     known = [*GROUPS, *synth.SHAPES]
     lines = []
     for title, folder in (("bundled", catalogue.bundled()), ("catalogue", catalogue.shared())):

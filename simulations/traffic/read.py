@@ -37,7 +37,7 @@ def read(path: Path | Sequence[Path], *, format: str | None = None, options: Rea
     Lines that cannot be read are counted; the labels `malformed` and `malformed_first` tell of them.
 
     Args:
-        path: the file, or the files in order of time; each may be gzip.
+        path: the file, or the files in order of time; each may be compressed (gzip, xz, bzip2, zstd).
         format: name of the format; None finds it out.
         options: how to read it.
 

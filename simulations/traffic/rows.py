@@ -46,20 +46,23 @@ class Tally:
     malformed: int = 0
     shown: list[str] = field(default_factory=list)
 
-    def refuse(self, path: Path, line: int, text: bytes) -> None:
-        """Count a malformed line.
+    def refuse(self, path: Path, line: int, text: bytes, why: str = "") -> None:
+        """Count a malformed line, and keep for people what is wrong with it.
 
         Raises:
             InvalidInput: so many lines are malformed that the rest need not be read.
         """
         self.malformed += 1
         if len(self.shown) < SHOWN:
-            self.shown.append(f"{path}:{line}: {_excerpt(text)}")
+            self.shown.append(f"{path}:{line}: {_excerpt(text)}{f' ({why})' if why else ''}")
         if self.malformed > SURE_AFTER and self.malformed > line / 2:
             raise InvalidInput(f"{path}: {self.malformed} of the first {line} lines are malformed", *self.shown)
 
-    def verdict(self) -> dict[str, str]:
+    def verdict(self, where: str) -> dict[str, str]:
         """Judge the whole recording: labels that tell of its malformed lines, none if every line was read.
+
+        Args:
+            where: the file, for the message.
 
         Raises:
             InvalidInput: more than `max_malformed_ratio` of the lines and more than ten, or as many as there are rows.
@@ -70,7 +73,7 @@ class Tally:
         summary = f"{self.malformed} of {lines} lines are malformed"
         if self.malformed >= self.rows or self.malformed > max(ALWAYS_ALLOWED, self.max_malformed_ratio * lines):
             allowed = f"allowed are {self.max_malformed_ratio:.2%}, or {ALWAYS_ALLOWED} lines among more rows than that"
-            raise InvalidInput(f"{summary} — {allowed}", *self.shown)
+            raise InvalidInput(f"{where}: {summary} — {allowed}", *self.shown)
         return {"malformed": summary, "malformed_first": "; ".join(self.shown)}
 
 

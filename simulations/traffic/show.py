@@ -16,7 +16,7 @@ from simulations.traffic.trace import Trace
 
 WIDTH = 60
 """Characters of the picture."""
-TOLD = {"sha256", "malformed", "malformed_first", "absent_bins", "missing_samples"}
+TOLD = {"sha256", "malformed", "malformed_first", "absent_bins", "missing_samples", "first_row", "eval_start"}
 """Labels that are shown elsewhere."""
 
 

@@ -1,23 +1,53 @@
-"""Bytes of recorded traffic: gzip or not, in blocks of whole lines, bounded."""
+"""Bytes of recorded traffic: compressed or not, in blocks of whole lines, bounded."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Protocol
+
+import pyarrow as pa
 
 from autoscaler.model import InvalidInput
 
 BLOCK_BYTES = 4 << 20
 """Read at a time; also the longest line."""
 MAX_EXPANDED_BYTES = 64 << 30
-"""A gzip file may expand to this much."""
+"""A compressed file may expand to this much."""
 MAX_EXPANSION = 200
 """And to this many times its size, once it is past `BLOCK_BYTES`; text of recorded traffic stays below 50."""
 
-GZIP_MAGIC = b"\x1f\x8b"
+
+class _Stream(Protocol):
+    """Expanded bytes."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Compression:
+    """A kind of compressed file, told by its first bytes."""
+
+    name: str
+    magic: bytes
+    expand: Callable[[IO[bytes]], _Stream]
+
+
+_COMPRESSIONS = (
+    _Compression("gzip", b"\x1f\x8b", lambda raw: gzip.GzipFile(fileobj=raw)),
+    _Compression("xz", b"\xfd7zXZ\x00", lzma.LZMAFile),
+    _Compression("bzip2", b"BZh", bz2.BZ2File),
+    _Compression("zstd", b"\x28\xb5\x2f\xfd", lambda raw: pa.CompressedInputStream(pa.PythonFile(raw), "zstd")),
+)
+_MAGIC_BYTES = max(len(each.magic) for each in _COMPRESSIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +106,7 @@ def whole(path: Path, max_bytes: int) -> bytes:
 
 
 def chunks(path: Path) -> Iterator[bytes]:
-    """The (expanded) bytes of a file; gzip is told by its first bytes, not by its name.
+    """The (expanded) bytes of a file; how it is compressed is told by its first bytes, not by its name.
 
     Raises:
         InvalidInput: the file cannot be read, is damaged, or expands beyond the bounds.
@@ -85,22 +115,28 @@ def chunks(path: Path) -> Iterator[bytes]:
         raise InvalidInput(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     try:
         with path.open("rb") as raw:
-            zipped = raw.read(2) == GZIP_MAGIC
+            first = raw.read(_MAGIC_BYTES)
             raw.seek(0)
-            if not zipped:
-                while chunk := raw.read(BLOCK_BYTES):
-                    yield chunk
+            compression = next((each for each in _COMPRESSIONS if first.startswith(each.magic)), None)
+            if compression:
+                yield from _expanded(path, raw, compression)
                 return
-            expanded = 0
-            with gzip.GzipFile(fileobj=raw) as stream:
-                while chunk := stream.read(BLOCK_BYTES):
-                    expanded += len(chunk)
-                    _refuse_bomb(path, expanded, raw.tell())
-                    yield chunk
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InvalidInput(f"{path}: damaged gzip data: {error}") from error
+            while chunk := raw.read(BLOCK_BYTES):
+                yield chunk
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _expanded(path: Path, raw: IO[bytes], compression: _Compression) -> Iterator[bytes]:
+    expanded = 0
+    try:
+        with closing(compression.expand(raw)) as stream:
+            while chunk := stream.read(BLOCK_BYTES):
+                expanded += len(chunk)
+                _refuse_bomb(path, expanded, raw.tell())
+                yield chunk
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise InvalidInput(f"{path}: damaged {compression.name} data: {error}") from error
 
 
 def _refuse_bomb(path: Path, expanded: int, compressed: int) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,7 @@ def header(line: bytes) -> list[str]:
 
 
 def table(path: Path, columns: Sequence[Column], tally: Tally) -> Iterator[Rows]:
-    """Read columns of a file whose first line names them; other columns are skipped.
+    """Read columns of a file whose first line names them; other columns, and blank lines before it, are skipped.
 
     Times (`timestamp[ns]`) become seconds since the epoch.
 
@@ -51,18 +50,20 @@ def table(path: Path, columns: Sequence[Column], tally: Tally) -> Iterator[Rows]
     for block in blocks(path):
         body = block
         if not names:
-            first, newline, rest = block.data.partition(b"\n")
+            begun = block.data.lstrip()
+            line = block.first_line + block.data.count(b"\n", 0, len(block.data) - len(begun))
+            first, _newline, rest = begun.partition(b"\n")
             names = header(first)
-            _require(path, names, columns)
-            body = Block(path, block.first_line + 1, rest) if newline else Block(path, 2, b"")
+            _require(f"{path}:{line}", names, columns)
+            body = Block(path, line + 1, rest)
         yield from _pieces(body, names, columns, tally)
 
 
-def _require(path: Path, names: list[str], columns: Sequence[Column]) -> None:
+def _require(where: str, names: list[str], columns: Sequence[Column]) -> None:
     for column in columns:
         if names.count(column.name) != 1:
             found = "twice" if column.name in names else "not there"
-            raise InvalidInput(f"{path}:1: column {column.name!r} is {found} — found {', '.join(names)[:200]}")
+            raise InvalidInput(f"{where}: column {column.name!r} is {found} — found {', '.join(names)[:200]}")
 
 
 def _pieces(block: Block, names: list[str], columns: Sequence[Column], tally: Tally) -> Iterator[Rows]:
@@ -91,47 +92,52 @@ def _pieces(block: Block, names: list[str], columns: Sequence[Column], tally: Ta
 
 def _by_line(block: Block, names: list[str], columns: Sequence[Column], tally: Tally) -> Rows:
     """The same as `_parse`, and every line that is not right goes to the tally."""
-    wanted = [(names.index(column.name), _reader(column.kind)) for column in columns]
+    wanted = [(names.index(column.name), column) for column in columns]
     lines: list[int] = []
     rows: list[tuple[float | str, ...]] = []
     for number, line in enumerate(block.data.split(b"\n"), block.first_line):
         try:
             fields = _fields(line, len(names))
-            rows.append(tuple(read(fields[place]) for place, read in wanted))
+            rows.append(tuple(_value(fields[place], column) for place, column in wanted))
             lines.append(number)
-        except (ValueError, csv.Error):
+        except (ValueError, csv.Error) as error:
             if line.strip():
-                tally.refuse(block.path, number, line)
+                tally.refuse(block.path, number, line, str(error))
     tally.rows += len(rows)
     values = zip(*rows, strict=True) if rows else ([] for _ in columns)
     return Rows(block.path, np.array(lines, dtype=np.int64), tuple(np.array(list(value)) for value in values))
 
 
 def _fields(line: bytes, number: int) -> list[str]:
-    fields = next(csv.reader([line.decode()], strict=True), [])
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    fields = next(csv.reader([text], strict=True), [])
     if len(fields) != number:
-        raise ValueError(f"{len(fields)} fields")
+        raise ValueError(f"{len(fields)} of {number} fields")
     return fields
 
 
-def _reader(kind: pa.DataType) -> Callable[[str], float | str]:
-    if pa.types.is_string(kind):
-        return str
-    if pa.types.is_timestamp(kind):
-        return partial(_seconds, zoned=kind.tz is not None)
-    return _number
+def _value(text: str, column: Column) -> float | str:
+    if pa.types.is_string(column.kind):
+        return text
+    if pa.types.is_timestamp(column.kind):
+        return _seconds(text, column)
+    try:
+        return float("" if "_" in text else text)  # digits in groups are Python's alone
+    except ValueError:
+        raise ValueError(f"{column.name}: not a number") from None
 
 
-def _number(text: str) -> float:
-    if "_" in text:
-        raise ValueError("digits in groups")
-    return float(text)
-
-
-def _seconds(text: str, *, zoned: bool) -> float:
-    time = datetime.fromisoformat(text)
+def _seconds(text: str, column: Column) -> float:
+    zoned = column.kind.tz is not None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{column.name}: not a date") from None
     if zoned != (time.tzinfo is not None):
-        raise ValueError("a zone in some lines and none in others")
+        raise ValueError(f"{column.name}: a zone in some lines and none in others")
     return (time if zoned else time.replace(tzinfo=UTC)).timestamp()
 
 

@@ -36,9 +36,9 @@ def _read(paths: Sequence[Path], options: ReadOptions) -> Trace:
         days, options, format=AZURE_FUNCTIONS.name, function=function or "all, added up", files=str(len(days))
     )
     counts = np.concatenate([_day(path, function, recording.tally) for path in days])
-    labels = {**recording.labels, **recording.tally.verdict()}
+    labels = {**recording.labels, **recording.tally.verdict(recording.where)}
     if function and not counts.any():
-        raise InvalidInput(f"{recording.name}: function {function!r} has no calls in {len(days)} files")
+        raise InvalidInput(f"{recording.where}: function {function!r} has no calls in {len(days)} files")
     trace = Trace(recording.name, 60.0, counts, labels=labels)
     return trace if options.bin_s is None else rebin(trace, options.bin_s)
 

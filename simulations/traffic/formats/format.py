@@ -13,7 +13,7 @@ from simulations.traffic.rows import Tally
 from simulations.traffic.table import header
 from simulations.traffic.trace import Trace
 
-SUFFIXES = (".gz", ".csv", ".json", ".jsonl", ".parquet", ".log", ".txt")
+SUFFIXES = (".gz", ".xz", ".bz2", ".zst", ".csv", ".json", ".jsonl", ".parquet", ".log", ".txt")
 
 Values = Literal["counter", "rate", "count"]
 
@@ -78,7 +78,7 @@ REQUESTS = LINES | {"max_disorder_s"}
 def recorded(paths: Sequence[Path], options: ReadOptions, **labels: str) -> Recorded:
     """The name and the labels that a recording starts with; several files carry the name of the first."""
     tally = Tally() if options.max_malformed_ratio is None else Tally(options.max_malformed_ratio)
-    return Recorded(trace_name(paths[0]), labels, tally, options.bin_s)
+    return Recorded(trace_name(paths[0]), str(paths[0]), labels, tally, options.bin_s)
 
 
 def trace_name(path: Path) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from autoscaler.model import InvalidInput
-from simulations.traffic.bins import MAX_BINS, rebin
+from simulations.traffic.bins import LATEST_S, MAX_BINS, rebin
 from simulations.traffic.formats.format import Format, Head, ReadOptions, Values, recorded
 from simulations.traffic.rows import Floats
 from simulations.traffic.source import whole
@@ -96,6 +96,7 @@ def _series(path: Path, answer: Mapping[str, Any]) -> Iterator[Series]:
 def _check(where: str, series: Series) -> None:
     tests = (
         (np.isfinite(series.times_s) & (series.times_s >= 0), "allowed is a finite time, 0 or more"),
+        (series.times_s < LATEST_S, "allowed are seconds, before the year 2100: are these milliseconds?"),
         (np.diff(series.times_s, prepend=-1.0) > 0, "time must rise from sample to sample"),
         (np.isfinite(series.values) & (series.values >= 0), "allowed is a finite value, 0 or more"),
     )

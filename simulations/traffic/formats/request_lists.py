@@ -25,7 +25,7 @@ def _seconds(_path: Path) -> pa.DataType:
 
 def _date(path: Path) -> pa.DataType:
     """Dates with a zone (`Z` or an offset) are read as UTC, dates without one as the recording's local time."""
-    _header, _newline, rows = source.head(path).partition(b"\n")
+    _header, _newline, rows = source.head(path).lstrip().partition(b"\n")
     first = rows.partition(b",")[0].strip().strip(b'"')
     zoned = first.endswith(b"Z") or first[-6:-5] in {b"+", b"-"}
     return pa.timestamp("ns", tz="UTC" if zoned else None)

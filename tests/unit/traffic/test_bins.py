@@ -16,7 +16,7 @@ from simulations.traffic.trace import Trace
 
 def arrivals(times: list[float], bin_s: float | None = None) -> Trace:
     rows = Rows(Path("t"), np.arange(len(times)), (np.array(times, dtype=float),))
-    return from_arrivals(Recorded("t", {}, Tally(), bin_s), [rows], "arrival_s")
+    return from_arrivals(Recorded("t", "t.csv", {}, Tally(), bin_s), [rows], "arrival_s")
 
 
 counts = st.lists(st.integers(0, 10_000), min_size=1, max_size=200).map(lambda found: np.array(found, dtype=float))
@@ -74,7 +74,7 @@ def test_a_long_recording_gets_the_finest_bins_that_fit(monkeypatch):
 
 def test_bins_that_were_asked_for_and_are_too_many_are_refused(monkeypatch):
     monkeypatch.setattr(bins, "MAX_BINS", 100)
-    with pytest.raises(InvalidInput, match="t: 102 bins of 1 s — allowed are 100"):
+    with pytest.raises(InvalidInput, match=r"t\.csv: 102 bins of 1 s — allowed are 100"):
         arrivals([0.5, 101.5], bin_s=1.0)
     with pytest.raises(InvalidInput, match="allowed are 100"):
         rebin(Trace("t", 60.0, np.ones(10)), 0.1)

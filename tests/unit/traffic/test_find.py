@@ -107,6 +107,57 @@ def test_a_folder_with_a_catalogue_stands_for_its_traces(folder):
     assert expand(str(folder)) == [str(folder / "office.csv")]
 
 
+def test_a_folder_without_a_catalogue_stands_for_its_files(put, tmp_path):
+    (tmp_path / "mine").mkdir()
+    for name in ("b.csv.gz", "a.csv", "c.csv.xz", "notes.md"):
+        put(f"mine/{name}", "timestamp_s,count\n0,4\n60,6\n")
+    assert expand(str(tmp_path / "mine")) == [
+        str(tmp_path / "mine" / name) for name in ("a.csv", "b.csv.gz", "c.csv.xz")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("catalogued", "message"),
+    [(False, r"mine: no traces — allowed: files that end in \.gz"), (True, r"mine/catalogue\.json: no traces")],
+    ids=["nothing in it", "an empty catalogue"],
+)
+def test_a_folder_without_traces_is_refused(put, tmp_path, catalogued, message):
+    (tmp_path / "mine").mkdir()
+    if catalogued:
+        put("mine/catalogue.json", "[]")
+    with pytest.raises(InvalidInput, match=message):
+        expand(str(tmp_path / "mine"))
+
+
+def test_a_folder_is_no_trace(tmp_path):
+    with pytest.raises(InvalidInput, match=r"a folder — allowed is one trace; `autoscaler compare --traces` takes"):
+        find(str(tmp_path))
+
+
+def test_a_catalogued_file_that_is_not_there_is_named(folder):
+    (folder / "office.csv").unlink()
+    with pytest.raises(InvalidInput, match=r"office\.csv: no such file"):
+        find(str(folder / "office.csv"))
+
+
+def test_a_catalogued_list_of_requests_is_counted_in_the_bins_of_its_catalogue(folder, put):
+    put("traces/office.csv", "arrival_s\n0.5\n1.25\n61\n130\n")
+    trace = find("office")
+    assert (trace.bin_s, trace.counts.tolist()) == (60, [2, 1, 1])
+
+
+def test_an_evaluation_that_begins_inside_a_bin_begins_at_the_nearest_one(folder, put):
+    put("traces/catalogue.json", json.dumps([ENTRY | {"eval_start_s": 70}]))
+    trace = find("office")
+    assert (trace.eval_start_s, trace.labels["eval_start"]) == (60, "70 s, taken as 60 s")
+
+
+def test_the_clock_of_the_file_holds_where_the_catalogue_knows_none(folder, put):
+    put("traces/office.csv", "timestamp_s,count\n1700000000,4\n1700000060,6\n")
+    put("traces/catalogue.json", json.dumps([ENTRY | {"start_time_if_known": None}]))
+    assert find("office").start_s == 1700000000
+
+
 def test_a_file_with_other_bins_than_its_catalogue_says_is_refused(folder, put):
     put("traces/office.csv", "timestamp_s,count\n0,4\n90,6\n")
     with pytest.raises(InvalidInput, match=r"bins of 90 s — .*catalogue\.json says 60 s"):
@@ -116,17 +167,42 @@ def test_a_file_with_other_bins_than_its_catalogue_says_is_refused(folder, put):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scale": 0}, "0.scale: Input should be greater than 0"),
-        ({"bin_s": None}, "0.bin_s: Input should be a valid number"),
-        ({"file": "../../etc/passwd"}, "0.file: String should match pattern"),
-        ({"eval_start_s": -5}, "0.eval_start_s: Input should be greater than or equal to 0"),
+        ({"scale": 0}, "office.scale: 0 — Input should be greater than 0"),
+        ({"bin_s": None}, "office.bin_s: None — Input should be a valid number"),
+        ({"file": "../../etc/passwd"}, "office.file: '../../etc/passwd' — String should match pattern"),
+        ({"eval_start_s": -5}, "office.eval_start_s: -5 — Input should be greater than or equal to 0"),
+        ({"counted": "perhaps"}, "office.counted: 'perhaps' — Input should be a valid boolean"),
+        ({"known_gaps": [{"start_s": 9}]}, "office.known_gaps.0.end_s: not there — Field required"),
+        ({"known_gaps": [{"start_s": 9, "end_s": 3}]}, r"office\.known_gaps\.0: .* — end_s must be above start_s"),
+        ({"name": None}, "0.name: None — Input should be a valid string"),
     ],
-    ids=["scale", "bins", "a file elsewhere", "evaluation"],
+    ids=["scale", "bins", "a file elsewhere", "evaluation", "counted", "half a gap", "a gap that ends first", "name"],
 )
 def test_a_broken_catalogue_is_refused_at_its_entry(folder, put, change, message):
     put("traces/catalogue.json", json.dumps([ENTRY | change]))
     with pytest.raises(InvalidInput, match=f"catalogue.json: {message}"):
         find("office")
+
+
+BROKEN = {
+    "no JSON": ('[{"name": "a",', r"catalogue\.json:1:15: not JSON: "),
+    "NaN": ('[{"scale": NaN}]', r"catalogue\.json:1:\d+: not JSON: "),
+    "no list": ('{"traces": []}', "catalogue.json: dict — allowed is a list with an entry for each trace"),
+    "an entry that is none": ("[7]", "catalogue.json: 0: 7 — Input should be a valid dictionary"),
+    "a name twice": (json.dumps([ENTRY, ENTRY]), "catalogue.json: office: names two entries"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_catalogue_that_is_none_is_refused(folder, put, text, message):
+    put("traces/catalogue.json", text)
+    with pytest.raises(InvalidInput, match=message):
+        find("office")
+
+
+def test_a_catalogue_may_begin_with_a_byte_order_mark(folder, put):
+    put("traces/catalogue.json", "\ufeff" + json.dumps([ENTRY]))
+    assert find("office").scale == 2.5
 
 
 CLOCKS = {

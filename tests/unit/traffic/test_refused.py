@@ -29,11 +29,19 @@ REFUSED = {
         COUNTS + "0,1\n60,1\n150,1\n",
         "t:4: timestamp_s: 150 — allowed is a multiple of 60 s (the smallest distance of two rows) from 0",
     ),
-    "one bin": (COUNTS + "0,1\n", "t: 1 rows — allowed are two or more, to know the bin width"),
-    "no rows": (COUNTS, "t: 0 rows — allowed are two or more, to know the bin width"),
+    "one bin": (COUNTS + "0,1\n", "t: 1 row — allowed are two or more, to know the bin width"),
+    "no rows": (COUNTS, "t: no rows — allowed are two or more, to know the bin width"),
     "a column twice": (
         "timestamp_s,count,count\n0,1,1\n",
         "t:1: column 'count' is twice — found timestamp_s, count, count",
+    ),
+    "milliseconds": (
+        COUNTS + "1700000000000,1\n1700000060000,1\n",
+        "t:2: timestamp_s: 1700000000000 — allowed are seconds, before the year 2100: are these milliseconds?",
+    ),
+    "arrivals in milliseconds": (
+        REQUESTS + "1700000000000,1,1\n",
+        "t:2: arrival_s: 1700000000000 — allowed are seconds, before the year 2100: are these milliseconds?",
     ),
     "too many bins": (
         COUNTS + "0,1\n1,1\n100000000,1\n",
@@ -77,55 +85,60 @@ def test_refused_with_file_line_value_and_what_is_allowed(put, text, message):
     path = put("t", text)
     with pytest.raises(InvalidInput) as refused:
         read(path)
-    assert refused.value.problems == (message.replace("t:", f"{path}:", 1) if message[2].isdigit() else message,)
+    assert refused.value.problems == (message.replace("t:", f"{path}:", 1),)
 
 
 GOOD_COUNTS = [f"{60 * i},{i}\n" for i in range(20)]
 
 MALFORMED = {
-    "counts": (COUNTS + "".join(GOOD_COUNTS[:5]) + "oops\n" + "".join(GOOD_COUNTS[5:]), 7, "oops"),
-    "counts: too few fields": (COUNTS + "".join(GOOD_COUNTS) + "1200\n", 22, "1200"),
-    "counts: too many fields": (COUNTS + "".join(GOOD_COUNTS) + "1200,1,1\n", 22, "1200,1,1"),
-    "counts: empty field": (COUNTS + "1,\n" + "".join(GOOD_COUNTS), 2, "1,"),
-    "counts: open quote": (COUNTS + "".join(GOOD_COUNTS) + '1200,"1\n', 22, '1200,"1'),
+    "counts": (COUNTS + "".join(GOOD_COUNTS[:5]) + "oops\n" + "".join(GOOD_COUNTS[5:]), 7, "oops", "1 of 2 fields"),
+    "counts: too few fields": (COUNTS + "".join(GOOD_COUNTS) + "1200\n", 22, "1200", "1 of 2 fields"),
+    "counts: too many fields": (COUNTS + "".join(GOOD_COUNTS) + "1200,1,1\n", 22, "1200,1,1", "3 of 2 fields"),
+    "counts: empty field": (COUNTS + "1,\n" + "".join(GOOD_COUNTS), 2, "1,", "count: not a number"),
+    "counts: open quote": (COUNTS + "".join(GOOD_COUNTS) + '1200,"1\n', 22, '1200,"1', "unexpected end of data"),
     "counts: not UTF-8": (
         COUNTS.encode() + "".join(GOOD_COUNTS).encode() + b"1200,\xff\n",
         22,
         "1200,\ufffd",
+        "not UTF-8",
     ),
-    "counts: no newline at the end": (COUNTS + "".join(GOOD_COUNTS) + "1200,x", 22, "1200,x"),
-    "requests": (REQUESTS + "0,1,1\n1,1\n2.5,1,1\n3,1,1\n", 3, "1,1"),
+    "counts: no newline at the end": (COUNTS + "".join(GOOD_COUNTS) + "1200,x", 22, "1200,x", "count: not a number"),
+    "requests": (REQUESTS + "0,1,1\n1,1\n2.5,1,1\n3,1,1\n", 3, "1,1", "2 of 3 fields"),
     "Azure LLM: no such day": (
         AZURE_LLM + "2023-11-16 18:17:03.5,1,1\n2023-02-31 18:17:03,1,1\n2023-11-16 18:17:04,1,1\n",
         3,
         "2023-02-31 18:17:03,1,1",
+        "TIMESTAMP: not a date",
     ),
-    "access log": (LOG.format("00:00") + "GET / 200\n" + LOG.format("00:01"), 2, "GET / 200"),
+    "access log": (LOG.format("00:00") + "GET / 200\n" + LOG.format("00:01"), 2, "GET / 200", ""),
     "access log: no such day": (
         LOG.format("00:00") + LOG.format("00:01") + LOG.format("00:02").replace("01/Feb", "30/Feb"),
         3,
         'a - - [30/Feb/2024:00:00:02 +0000] "GET / HTTP/1.1" 200 1',
+        "",
     ),
-    "Mooncake": (MOONCAKE.format(1) + MOONCAKE.format(2) + '{"timestamp": 3,\n', 3, '{"timestamp": 3,'),
+    "Mooncake": (MOONCAKE.format(1) + MOONCAKE.format(2) + '{"timestamp": 3,\n', 3, '{"timestamp": 3,', ""),
     "Mooncake: no time": (
         MOONCAKE.format(1) + MOONCAKE.format(2) + MOONCAKE.format("null"),
         3,
         '{"timestamp": null, "input_length": 1, "output_length": 1}',
+        "",
     ),
     "Azure Functions": (
         AZURE + f"o,a,f,http,{','.join(['1'] * 1440)}\n" * 2 + "o,a,g\n",
         4,
         "o,a,g",
+        "3 of 1444 fields",
     ),
 }
 
 
-@pytest.mark.parametrize(("text", "line", "shown"), MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_line_is_counted_and_shown(put, text, line, shown):
+@pytest.mark.parametrize(("text", "line", "shown", "why"), MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_line_is_counted_and_shown(put, text, line, shown, why):
     path = put("t", text)
     trace = read(path)
     assert trace.labels["malformed"].startswith("1 of ")
-    assert trace.labels["malformed_first"] == f"{path}:{line}: {shown!r}"
+    assert trace.labels["malformed_first"] == f"{path}:{line}: {shown!r}" + (f" ({why})" if why else "")
 
 
 def test_malformed_lines_are_found_wherever_they_stand(put, monkeypatch):
@@ -139,7 +152,9 @@ def test_malformed_lines_are_found_wherever_they_stand(put, monkeypatch):
     trace = read(path)
 
     assert trace.labels["malformed"] == "5 of 5000 lines are malformed"
-    assert trace.labels["malformed_first"].split("; ") == [f"{path}:{line + 2}: 'bad{line}'" for line in bad]
+    assert trace.labels["malformed_first"].split("; ") == [
+        f"{path}:{line + 2}: 'bad{line}' (1 of 3 fields)" for line in bad
+    ]
     np.testing.assert_array_equal(trace.arrivals_s, [i + 0.5 for i in range(5000) if i not in bad])
 
 
@@ -148,9 +163,11 @@ def test_more_malformed_lines_than_allowed_are_refused_and_the_first_shown(put):
     with pytest.raises(InvalidInput) as refused:
         read(path)
     assert refused.value.problems[0] == (
-        "20 of 1000 lines are malformed — allowed are 1.00%, or 10 lines among more rows than that"
+        f"{path}: 20 of 1000 lines are malformed — allowed are 1.00%, or 10 lines among more rows than that"
     )
-    assert refused.value.problems[1:] == tuple(f"{path}:{line}: 'bad'" for line in (2, 52, 102, 152, 202))
+    assert refused.value.problems[1:] == tuple(
+        f"{path}:{line}: 'bad' (1 of 3 fields)" for line in (2, 52, 102, 152, 202)
+    )
 
 
 def test_the_bound_on_malformed_lines_can_be_raised(put):
@@ -179,3 +196,10 @@ def test_a_function_without_calls_is_refused(put):
     path = put("t", AZURE + f"o,a,f,http,{','.join(['1'] * 1440)}\n")
     with pytest.raises(InvalidInput, match="function 'g' has no calls in 1 files"):
         read(path, options=ReadOptions(function="g"))
+
+
+def test_blank_lines_before_the_header_are_skipped_and_counted(put):
+    assert read(put("blank", "\n\n" + COUNTS + "0,1\n60,2\n")).counts.tolist() == [1, 2]
+    bad = put("bad", "\n\n" + COUNTS + "0,1\n60,-2\n")
+    with pytest.raises(InvalidInput, match="bad:5: count: -2"):
+        read(bad)

@@ -1,8 +1,12 @@
-"""Reading bytes: gzip or not, whole lines, bounded."""
+"""Reading bytes: compressed or not, whole lines, bounded."""
 
+import bz2
 import gzip
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -44,10 +48,40 @@ def test_a_folder_is_no_file(tmp_path):
         source.head(tmp_path)
 
 
-@pytest.mark.parametrize("cut", [3, 20, -4], ids=["in the header", "in the data", "in the checksum"])
-def test_damaged_gzip_is_refused(tmp_path, cut):
+def _zstd(data: bytes) -> bytes:
+    compressed: bytes = pa.compress(data, codec="zstd", asbytes=True)
+    return compressed
+
+
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "xz": lzma.compress,
+    "bzip2": bz2.compress,
+    "zstd": _zstd,
+}
+TEXT = b"timestamp_s,count\n" + b"".join(b"%d,%d\n" % (60 * number, number % 7) for number in range(200))
+
+
+@pytest.mark.parametrize("name", COMPRESS)
+def test_compressed_files_are_told_by_their_first_bytes(tmp_path, name):
+    path = tmp_path / "t"
+    path.write_bytes(COMPRESS[name](TEXT))
+    assert source.head(path) == TEXT
+
+
+@pytest.mark.parametrize("name", COMPRESS)
+@pytest.mark.parametrize("kept", [lambda size: size // 2, lambda size: size - 3], ids=["in the data", "at the end"])
+def test_damaged_files_are_refused(tmp_path, name, kept):
+    path = tmp_path / "t"
+    data = COMPRESS[name](TEXT)
+    path.write_bytes(data[: kept(len(data))])
+    with pytest.raises(InvalidInput, match=rf"t: damaged {name} data"):
+        list(source.blocks(path))
+
+
+def test_gzip_that_ends_in_its_header_is_refused(tmp_path):
     path = tmp_path / "t.gz"
-    path.write_bytes(gzip.compress(b"timestamp_s,count\n0,1\n" * 50)[:cut])
+    path.write_bytes(gzip.compress(TEXT)[:3])
     with pytest.raises(InvalidInput, match=r"t\.gz: damaged gzip data"):
         list(source.blocks(path))
 
@@ -58,9 +92,10 @@ def test_gzip_members_are_read_one_after_another(tmp_path):
     assert source.head(path) == b"a\nb\n"
 
 
-def test_a_gzip_bomb_is_refused_before_it_is_expanded(tmp_path):
-    path = tmp_path / "bomb.gz"
-    path.write_bytes(gzip.compress(b"0,0\n" * (16 << 20)))
+@pytest.mark.parametrize("name", COMPRESS)
+def test_a_bomb_is_refused_before_it_is_expanded(tmp_path, name):
+    path = tmp_path / "bomb"
+    path.write_bytes(COMPRESS[name](b"0,0\n" * (4 << 20)))
     with pytest.raises(InvalidInput, match="expands to more than 200 times its size"):
         for _block in source.blocks(path):
             pass
