@@ -20,6 +20,8 @@ class Began:
     at_s: float
     kept: str | None
     """What another process kept and this one goes on with; None: it began with nothing."""
+    carried: bool = False
+    """Under a changed policy: what the ticks before knew of the service goes on beside what was kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,5 +56,23 @@ class Lasting(Protocol):
             InvalidInput: kept by something else, too long ago, or not what `keep` writes.
         """
 
+    def continues(self, before: AnyPolicy) -> bool:
+        """Whether what a memory under another policy knows of the service holds under this one too.
+
+        Of what differs, everything only rules over decisions.
+        """
+
+    def carried(self, memory: Any, kept: bytes, at_s: float) -> Any:  # noqa: ANN401
+        """A memory to go on with at a time, from one that ticked under a policy that this one continues.
+
+        What it knows of the service is taken out of it; what follows from decisions is what was kept of it.
+
+        Raises:
+            InvalidInput: as `recall` does.
+        """
+
+    def knows_the_past(self, memory: Any) -> bool:  # noqa: ANN401
+        """Whether what `warmed` taught has come to a memory."""
+
     def warmed(self, history: History, kept: bytes | None, at_s: float) -> Fitted | None:
         """What a history teaches, beside what was kept; takes seconds. None where it is too short to teach anything."""

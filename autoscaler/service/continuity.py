@@ -1,11 +1,13 @@
 """How a target begins in this process: with what another one kept of it, and with its past from Prometheus.
 
 Nothing of it holds up a tick. Without either, or while either is missing, the policy decides as one that begins.
+Under a changed policy that counts as the one before did, it goes on with all that this process knew of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import call
 from typing import Any, Protocol
@@ -13,6 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from autoscaler.journal.beginnings import Began, Learned
+from autoscaler.loop import Ports, State
 from autoscaler.model import Fit, Fitted, History, InvalidInput, Unreachable
 from autoscaler.policies.policy import Lasting
 from autoscaler.ports import Trainer
@@ -25,6 +28,25 @@ KEEP_EVERY_S = 300.0
 PAUSES_S = (30.0, 60.0, 120.0, 300.0, 900.0, 1800.0)
 """Between attempts to read the past; the last one again and again."""
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What one runner of a target leaves to the next one of this process.
+
+    Attributes:
+        kept: what a policy of any process could go on with.
+        state, ports: all that it ticked with; None where the next one cannot go on with that.
+    """
+
+    kept: bytes
+    state: State | None
+    ports: Ports | None
+
+    @property
+    def kept_alone(self) -> Left:
+        """For a policy that counts otherwise, or under another clock."""
+        return replace(self, state=None, ports=None)
 
 
 class Store(Protocol):
@@ -55,11 +77,14 @@ class Continuity:
         trainer: reads the past and learns from it beside the ticks; they take what it has finished.
         metrics: where the length of the past and refused memories are shown.
         learn: works out a job and gives what it gives. Raises LearningFailed.
-        left: what another runner of this process left, newer than anything in the store.
+        left: what another runner of this process left, newer than anything in the store; with its state only where
+            the policy continues the one of then.
         witness: is told of the past that was learned from.
 
     Attributes:
         recalled: what the target goes on with; None: it began with nothing.
+        left: what it will go on with at its first tick, if that is of this process; then None.
+        seen_until_s: scrapes up to here are known to a memory that went on within this process; None: to none.
     """
 
     def __init__(
@@ -72,7 +97,7 @@ class Continuity:
         trainer: Trainer,
         metrics: Metrics,
         learn: Callable[[Job], Fitted | None] = call,
-        left: bytes | None = None,
+        left: Left | None = None,
         witness: Witness | None = None,
     ) -> None:
         self._name = name
@@ -82,9 +107,10 @@ class Continuity:
         self._trainer = trainer
         self._metrics = metrics
         self._work_out = learn
-        self._left = left
+        self.left = left
         self._witness = witness
         self.recalled: bytes | None = None
+        self.seen_until_s: float | None = None
         self._kept_at_s = 0.0
         self._attempts = 0
         self._again_s: float | None = None
@@ -93,7 +119,8 @@ class Continuity:
         """A memory to go on with, None where there is none; the past is asked for."""
         self._kept_at_s, self._attempts = at_s, 0
         memory = self._recall(at_s)
-        self._ask(at_s)
+        if memory is None or not self._policy.knows_the_past(memory):
+            self._ask(at_s)
         return memory
 
     def tend(self, memory: Any, at_s: float) -> None:  # noqa: ANN401
@@ -118,19 +145,26 @@ class Continuity:
         return kept
 
     def _recall(self, at_s: float) -> Any | None:  # noqa: ANN401
-        text = self._store.kept(self._name)
-        self.recalled, self._left = self._left or (text.encode() if text else None), None
+        text, left = self._store.kept(self._name), self.left
+        self.left = None  # it holds all that the one before knew
+        self.recalled = left.kept if left else text.encode() if text else None
+        carried = left.state if left else None
         if self.recalled is None:
             _log.info("nothing was kept of this target: it begins", target=self._name)
             return None
         try:
-            memory = self._policy.recall(self.recalled, at_s)
+            if carried is None:
+                memory = self._policy.recall(self.recalled, at_s)
+            else:
+                memory = self._policy.carried(carried.memory, self.recalled, at_s)
+                self.seen_until_s = carried.seen_until_s
         except InvalidInput as error:
             self.recalled = None
             self._metrics.refused.labels(self._name).inc()
             _log.error("what was kept is refused: the target begins", target=self._name, problems=error.problems)
             return None
-        _log.info("goes on with what was kept", target=self._name, kept_bytes=len(self.recalled))
+        known = "all that was known" if carried else "what was kept"
+        _log.info(f"goes on with {known}", target=self._name, kept_bytes=len(self.recalled))
         return memory
 
     def _ask(self, at_s: float) -> None:

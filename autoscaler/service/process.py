@@ -30,7 +30,7 @@ from autoscaler.model import Drain
 from autoscaler.policies.policy import Lasting
 from autoscaler.service.board import Board
 from autoscaler.service.clock import ClockWatch
-from autoscaler.service.continuity import Continuity
+from autoscaler.service.continuity import Continuity, Left
 from autoscaler.service.endpoint import Endpoint
 from autoscaler.service.learner import Learner
 from autoscaler.service.loading import Loading
@@ -257,10 +257,11 @@ class Controller:
         watched = self._namespaces[job.namespace]
         return watched.misdirected(job.deployment, job.service, by_role=job.target.drain is Drain.LABEL) or ""
 
-    def _runner(self, job: Job, left: bytes | None) -> Runner:
+    def _runner(self, job: Job, left: Left | None) -> Runner:
         namespace, name = self._namespaces[job.namespace], job.target.name
         trainer = BackgroundTrainer(self._fits, name)
         where = (self._api, job.namespace, job.deployment)
+        read = left.ports.signals if left and left.ports else None
 
         def forbidden() -> str | None:
             return self._forbidden() or job.forbidden or namespace.rival(job.deployment)
@@ -268,7 +269,7 @@ class Controller:
         def ports() -> Ports:
             return Ports(
                 clock=SystemClock(),
-                signals=self._sources.signals_of(job),
+                signals=read or self._sources.signals_of(job),
                 fleet=WatchedFleet(namespace, job.deployment),
                 actuator=ClusterActuator(*where, forbidden, REQUEST_S, manager=self._manager),
                 journal=self._recorder,
@@ -288,7 +289,7 @@ class Controller:
             witness=self._log,
         )
 
-    def _continuity(self, job: Job, trainer: BackgroundTrainer, left: bytes | None) -> Continuity | None:
+    def _continuity(self, job: Job, trainer: BackgroundTrainer, left: Left | None) -> Continuity | None:
         policy = job.target.policy
         if not isinstance(policy, Lasting):
             return None

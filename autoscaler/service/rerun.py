@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from autoscaler.journal.beginnings import Began, Learned
 from autoscaler.journal.log import Record, encode
@@ -54,25 +55,37 @@ def rerun(records: Iterable[Record], targets: Mapping[str, Target]) -> Iterator[
             if record.target in running:
                 running[record.target].learned.append(record)
         elif record.target in targets:
-            running[record.target] = Rerun(targets[record.target], record)
+            before = running.pop(record.target, None)
+            if before is not None or not record.carried:
+                running[record.target] = Rerun(targets[record.target], record, before)
 
 
 class Rerun:
     """One target from one beginning on.
 
+    Args:
+        target: what to run.
+        began: what it went on with.
+        before: itself until then.
+
     Attributes:
         learned: what the log says of pasts that were learned from; ticks adopt them.
     """
 
-    def __init__(self, target: Target, began: Began) -> None:
+    def __init__(self, target: Target, began: Began, before: Rerun | None) -> None:
         self._target, self._began = target, began
-        policy = target.policy
-        kept = began.kept.encode() if began.kept is not None else None
-        memory = policy.recall(kept, began.at_s) if kept is not None and isinstance(policy, Lasting) else None
-        self._state: State = begin(target, began.at_s, memory)
-        self._kept = kept
+        self._kept = began.kept.encode() if began.kept is not None else None
+        self._state: State = begin(target, began.at_s, self._memory(before))
         self._fits: list[Fit] = []
         self.learned: list[Learned] = []
+
+    def _memory(self, before: Rerun | None) -> Any | None:  # noqa: ANN401 — the policy's own
+        policy, kept, at_s = self._target.policy, self._kept, self._began.at_s
+        if kept is None or not isinstance(policy, Lasting):
+            return None
+        if before is not None and self._began.carried:
+            return policy.carried(before._state.memory, kept, at_s)
+        return policy.recall(kept, at_s)
 
     def tick(self, recorded: Tick) -> Tick:
         """What a tick gives now; of its writes the outcome is the one that is recorded."""

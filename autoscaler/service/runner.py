@@ -14,7 +14,7 @@ import structlog
 
 from autoscaler.journal.beginnings import Began
 from autoscaler.loop import Ports, State, Target, begin, tick
-from autoscaler.service.continuity import Continuity, Witness
+from autoscaler.service.continuity import Continuity, Left, Witness
 from autoscaler.service.recorder import Metrics
 
 _log = structlog.get_logger(__name__)
@@ -91,8 +91,8 @@ class Runner:
         """Seconds since the last tick ended."""
         return self._monotonic() - self.completed_s
 
-    def close(self, within_s: float) -> bytes | None:
-        """End; what outlives this runner, which is also handed to where memories are kept.
+    def close(self, within_s: float) -> Left | None:
+        """End; what outlives this runner, of which what was kept is also handed to where memories are.
 
         After a tick that does not end in time, what was kept before stays.
         """
@@ -100,9 +100,13 @@ class Runner:
             return None
         try:
             began, self._ended = self._began, True
-            if self._continuity is None or began is None:
+            if self._continuity is None:
                 return None
-            return self._continuity.keep(began[1].memory, began[0].clock.now_s())
+            if began is None:
+                return self._continuity.left
+            ports, state = began
+            kept = self._continuity.keep(state.memory, ports.clock.now_s())
+            return None if kept is None else Left(kept, state, ports)
         finally:
             self._ticking.release()
 
@@ -118,8 +122,11 @@ class Runner:
     def _begin(self) -> tuple[Ports, State]:
         ports = self._make_ports()
         now_s = ports.clock.now_s()
-        memory = self._continuity.begin(now_s) if self._continuity is not None else None
+        lasting = self._continuity
+        memory = lasting.begin(now_s) if lasting is not None else None
+        recalled, until_s = (lasting.recalled, lasting.seen_until_s) if lasting is not None else (None, None)
         if self._witness is not None:
-            recalled = self._continuity.recalled if self._continuity is not None else None
-            self._witness.note(Began(self.target.name, now_s, recalled.decode() if recalled else None))
-        return ports, begin(self.target, now_s, memory)
+            kept = recalled.decode() if recalled else None
+            self._witness.note(Began(self.target.name, now_s, kept, carried=until_s is not None))
+        state = begin(self.target, now_s, memory)
+        return ports, state if until_s is None else State(state.memory, until_s)

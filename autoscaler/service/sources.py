@@ -12,6 +12,7 @@ from autoscaler.model import Drain, History
 from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaPolicy
 from autoscaler.policies.keda import KedaPolicy
+from autoscaler.policies.policy import Lasting
 from autoscaler.policies.windows import Signal
 from autoscaler.prometheus.arrivals import INGREDIENTS
 from autoscaler.prometheus.client import Access, Prometheus
@@ -151,6 +152,25 @@ def subject_of(job: Job) -> Subject:
     return Subject(job.namespace, job.deployment, tuple(facts.items()))
 
 
+def wanted_of(job: Job) -> Wanted:
+    """What to read for a target, of what its questions are answered with."""
+    spec = job.policy.spec.signals.prometheus
+    return Wanted(
+        subject=subject_of(job),
+        stale_after_s=spec.stale_after_s,
+        required=required_of(job),
+        objective_s=job.objective_s,
+        scrape_interval_s=spec.scrape_interval_s or SCRAPE_INTERVAL_S,
+    )
+
+
+def continues(before: Job, now: Job) -> bool:
+    """Whether a target goes on under a changed policy with all that is known of it: read alike, and counted alike."""
+    alike = _questions(before) == _questions(now) and wanted_of(before) == wanted_of(now)
+    policy = now.target.policy
+    return alike and isinstance(policy, Lasting) and policy.continues(before.target.policy)
+
+
 def history_of(job: Job, reach_s: float, until_s: float) -> History | None:
     """The past of a target's traffic, over a connection of its own; None where Prometheus has none.
 
@@ -196,15 +216,7 @@ class Sources:
 
     def signals_of(self, job: Job) -> PrometheusSignals:
         """What a policy file says to read, and where."""
-        spec = job.policy.spec.signals.prometheus
-        wanted = Wanted(
-            subject=subject_of(job),
-            stale_after_s=spec.stale_after_s,
-            required=required_of(job),
-            objective_s=job.objective_s,
-            scrape_interval_s=spec.scrape_interval_s or SCRAPE_INTERVAL_S,
-        )
-        return PrometheusSignals([self._query(question) for question in _questions(job)], wanted)
+        return PrometheusSignals([self._query(question) for question in _questions(job)], wanted_of(job))
 
     def close(self) -> None:
         """Close all connections."""

@@ -12,8 +12,9 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from autoscaler.service.continuity import Left
 from autoscaler.service.runner import Runner
-from autoscaler.service.sources import group_of
+from autoscaler.service.sources import continues, group_of
 from autoscaler.service.wiring import Job
 
 CLOSE_S = 1.0
@@ -47,11 +48,11 @@ class Targets:
     """Runs the ticks of all targets. Any thread may change which.
 
     Args:
-        make: a runner for a policy, given what a runner of the same target leaves behind.
+        make: a runner for a policy, given what a runner of the same target leaves behind, as far as it holds.
         scheduler: runs ticks: none of a target beside another, missed ones at most once.
     """
 
-    def __init__(self, make: Callable[[Job, bytes | None], Runner], scheduler: BackgroundScheduler) -> None:
+    def __init__(self, make: Callable[[Job, Left | None], Runner], scheduler: BackgroundScheduler) -> None:
         self._make = make
         self._scheduler = scheduler
         self._running: dict[str, tuple[Job, Runner]] = {}
@@ -81,23 +82,32 @@ class Targets:
         with self._changing:
             before = self.jobs
             changed = [name for name, job in jobs.items() if name not in before or before[name].policy != job.policy]
-            self._change(jobs, changed)
+            self._change(jobs, changed, carry=True)
 
     def begin_anew(self) -> None:
         """Each target goes on as after a restart, and ticks are due by the clock as it is now."""
         with self._changing:
             self._beats.clear()
-            self._change(self.jobs, list(self.jobs))
+            self._change(self.jobs, list(self.jobs), carry=False)
 
-    def _change(self, jobs: Mapping[str, Job], changed: Collection[str]) -> None:
-        """Size these, some of them with another runner."""
+    def _change(self, jobs: Mapping[str, Job], changed: Collection[str], *, carry: bool) -> None:
+        """Size these, some of them with another runner.
+
+        Args:
+            jobs: all that are sized.
+            changed: those with another runner.
+            carry: whether times that were noted hold on.
+        """
         running = dict(self._running)
         for name in set(running) - set(jobs):
             self._end(*running.pop(name))
             _log.warning("no longer sized", target=name)
         self._begin_beats({group_of(jobs[name]): jobs[name].target.policy.tick_s for name in changed}, jobs)
         for name in changed:
-            left = self._end(*running[name]) if name in running else None
+            before = running.get(name)
+            left = self._end(*before) if before else None
+            if left and before and not (carry and continues(before[0], jobs[name])):
+                left = left.kept_alone
             runner = self._make(jobs[name], left)
             running[name] = jobs[name], runner
             self._schedule(name, runner, self._beats[group_of(jobs[name])])
@@ -126,6 +136,6 @@ class Targets:
         trigger = IntervalTrigger(seconds=tick_s, timezone=UTC)
         self._scheduler.add_job(runner.run, trigger, id=name, replace_existing=True, next_run_time=first)
 
-    def _end(self, job: Job, runner: Runner) -> bytes | None:
+    def _end(self, job: Job, runner: Runner) -> Left | None:
         self._scheduler.remove_job(job.target.name)
         return runner.close(CLOSE_S)

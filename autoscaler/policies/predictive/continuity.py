@@ -131,6 +131,7 @@ def recall(kept: bytes, settings: Settings, at_s: float, fresh: Memory) -> Memor
     gone_s = max(0.0, at_s - found.at_s)
     memory = fresh
     memory.history_s = found.history_s + max(found.steering.age_s - WARM_UP_S, 0.0)
+    memory.observed_s = found.steering.age_s
     memory.windows = Windows(**found.windows.model_dump())
     memory.lead = LeadTime(settings.workload.cold_start, tuple(found.starts_s))
     memory.starts_as = found.starts_as
@@ -171,6 +172,21 @@ def _recall_traffic(memory: Memory, found: Kept, gone_s: float, settings: Settin
     traffic.daily = _average(found.traffic.daily, traffic.daily, gone_s / settings.interval_s)
 
 
+def take_along(memory: Memory, before: Memory) -> None:
+    """To a memory that was recalled add all that the one before knows of the service.
+
+    That follows from what was seen alone, whatever was decided: so a log that is run again finds it, too.
+    """
+    memory.traffic, memory.demand, memory.model = before.traffic, before.demand, before.model
+    memory.lead, memory.windows = before.lead, before.windows
+    memory.order_residuals, memory.hold_residuals = before.order_residuals, before.hold_residuals
+    memory.trust, memory.borrowing, memory.watch = before.trust, before.borrowing, before.watch
+    memory.loaded, memory.knows_the_past = before.loaded, before.knows_the_past
+    if memory.gate is not None and before.gate is not None:
+        memory.gate.go_on(before.gate)
+    memory.cleared = before.cleared
+
+
 def relived(memory: Memory, history: History, settings: Settings, noise: np.random.Generator) -> None:
     """Put the history before, and what it knows of the time after, the load that was kept in full."""
     counts = spread(mended(history), history.bin_s, settings.interval_s, noise)
@@ -206,6 +222,7 @@ def _join_load(ticking: Memory, learned: Memory) -> None:
     traffic.last_high_s = max(traffic.last_high_s, learned.traffic.last_high_s)
     traffic.series = series
     traffic.largest = max(traffic.largest, learned.traffic.largest)
+    ticking.observed_s = max(ticking.observed_s, len(series) * series.interval_s)
     if learned.model is not None:
         adopt(ticking, learned.model)
 
@@ -217,6 +234,7 @@ def _take_over(ticking: Memory, learned: Memory, settings: Settings) -> Memory:
     learned.starts_as = ticking.starts_as
     learned.keeping, learned.gate = ticking.keeping, ticking.gate
     learned.began_s, learned.next_fit_s = ticking.began_s, ticking.next_fit_s
+    learned.observed_s = max(ticking.observed_s, learned.history_s)
     lived = learned.cleared  # a history that is too short to replay has left the shadows to the ticks
     for interval in since:
         remember(learned, interval)

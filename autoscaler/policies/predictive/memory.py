@@ -129,6 +129,10 @@ class Memory:
     """Clock time of the first tick."""
     history_s: float = 0.0
     """Length of the history that was there before the first tick."""
+    observed_s: float = 0.0
+    """Of the first minute, what other ticks or Prometheus have seen already."""
+    knows_the_past: bool = False
+    """What a history taught beside the ticks has come."""
     cleared: bool = False
     """The shadows forgot their first moments."""
     loaded: frozenset[str] = frozenset()

@@ -19,6 +19,7 @@ from autoscaler.forecast.leadtime import LeadTime, alike, windows
 from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import KEPT_S, spread, spread_known
 from autoscaler.model import Fit, Fitted, History, Observation, Phase, Proposal, Step
+from autoscaler.policies.policy import AnyPolicy
 from autoscaler.policies.predictive import continuity
 from autoscaler.policies.predictive.borrowing import Borrowing
 from autoscaler.policies.predictive.demand import Demand, Gap, Interval
@@ -117,7 +118,7 @@ class PredictivePolicy:
             self._experience(memory, interval)
         if not intervals and memory.wish is not None:
             return memory, self._again(memory, memory.wish, seen)
-        if memory.history_s <= SHORT_HISTORY_S and seen.at_s - memory.began_s < OBSERVE_FIRST_S:
+        if memory.history_s <= SHORT_HISTORY_S and _observed_s(memory, seen.at_s) < OBSERVE_FIRST_S:
             memory.wish = _wish(self._observe_first(memory, seen), {})
             return memory, self._again(memory, memory.wish, seen)
 
@@ -153,6 +154,21 @@ class PredictivePolicy:
         memory.next_fit_s = at_s + FIRST_FITS_S[0]
         return memory
 
+    def continues(self, before: AnyPolicy) -> bool:
+        """See `Lasting`."""
+        return isinstance(before, PredictivePolicy) and self.settings.counts_as(before.settings)
+
+    def carried(self, memory: Memory, kept: bytes, at_s: float) -> Memory:
+        """See `Lasting`."""
+        carried = self.recall(kept, at_s)
+        continuity.take_along(carried, memory)
+        carried.next_fit_s = min(memory.next_fit_s, carried.next_fit_s)  # one that was under way is lost
+        return carried
+
+    def knows_the_past(self, memory: Memory) -> bool:
+        """See `Lasting`."""
+        return memory.knows_the_past
+
     def warmed(self, history: History, kept: bytes | None, at_s: float) -> Fitted | None:
         """See `Lasting`."""
         if not len(history.counts):
@@ -171,6 +187,7 @@ class PredictivePolicy:
         if seen.fitted is None or not isinstance(seen.fitted.model, continuity.Warm):
             return memory
         memory = continuity.joined(memory, seen.fitted.model, self.settings)
+        memory.knows_the_past = True
         if memory.model is not None:
             memory.next_fit_s = seen.at_s + REFIT_S
         return memory
@@ -210,7 +227,8 @@ class PredictivePolicy:
                     max(seen.fleet.replicas, 1), memory.windows.served_from, self.settings.bounds.max_pods
                 )
                 memory.next_fit_s = seen.at_s + FIRST_FITS_S[0]
-            bridge(memory, seen.signals.scrapes[0].at_s if seen.signals.scrapes else seen.at_s)
+            if memory.demand.last is None:  # else the next interval begins where the last one ended
+                bridge(memory, seen.signals.scrapes[0].at_s if seen.signals.scrapes else seen.at_s)
         elif loaded - memory.loaded:
             leads = [
                 pod.loaded_at_s - pod.ordered_at_s
@@ -381,6 +399,11 @@ class PredictivePolicy:
             **memory.trust.calibration.figures(),
             **({"found_period_s": memory.model.rhythm_s} if memory.model and memory.model.rhythm_s else {}),
         }
+
+
+def _observed_s(memory: Memory, at_s: float) -> float:
+    """How long the load is known."""
+    return memory.observed_s + at_s - memory.began_s
 
 
 def _busy_pods(memory: Memory) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
@@ -46,6 +46,17 @@ class Settings:
     def spare_price(self) -> float:
         """Cost of a pod that is ordered in case it is needed, a serving one costing 1."""
         return self.reserve.price if self.reserve else 1.0
+
+    def counts_as(self, other: Settings) -> bool:
+        """Whether the load, the service and what is forecast are counted alike; prices and bounds may differ."""
+
+        def counted(settings: Settings) -> tuple[object, ...]:
+            workload = replace(settings.workload, name="", min_replicas=0, max_replicas=0)
+            prior = settings.priors and settings.priors.digest
+            gated = settings.reserve is not None
+            return workload, settings.interval_s, settings.time_zone, settings.seed, prior, gated
+
+        return counted(self) == counted(other)
 
     def local_s(self, clock_s: Floats) -> Floats:
         """Local time in seconds; the zone's offset is looked up once an hour. Elementwise."""

@@ -89,6 +89,11 @@ class Gate:
         """Nothing seen yet."""
         return cls(rule, Residuals(interval_s), deque(), deque(), deque())
 
+    def go_on(self, before: Gate) -> None:
+        """Under another rule: what was seen of the load stays, what was wanted does not."""
+        self.residuals, self.presents = before.residuals, before.presents
+        self.last, self.usual = before.last, before.usual
+
     def price(self, miss: float) -> float:
         """Of one miss for a pod that is loaded: what it costs more when it serves is the difference alone."""
         return miss / max(1.0 - self.rule.price, SMALLEST_SAVING)

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from autoscaler.journal.beginnings import Learned
-from autoscaler.loop import Immediate
+from autoscaler.loop import Immediate, State
 from autoscaler.model import Fitted, History, InvalidInput, Unreachable
-from autoscaler.service.continuity import KEEP_EVERY_S, PAUSES_S, Continuity
+from autoscaler.service.continuity import KEEP_EVERY_S, PAUSES_S, Continuity, Left
 from autoscaler.service.learner import LearningFailed
 from autoscaler.service.recorder import Metrics
 
@@ -34,6 +34,12 @@ class Counting:
             raise InvalidInput("kept memory: no number")
         return int(kept)
 
+    def carried(self, memory, kept, at_s):
+        return memory + self.recall(kept, at_s)
+
+    def knows_the_past(self, memory):
+        return memory >= 1000
+
     def warmed(self, history, kept, at_s):
         return Fitted("learned", (len(history.counts), kept, at_s))
 
@@ -49,7 +55,7 @@ class Shelf(dict):
 
 
 class World:
-    def __init__(self, kept=None, past=lambda _: PAST, learn=call):
+    def __init__(self, kept=None, past=lambda _: PAST, learn=call, left=None):
         self.registry, self.trainer, self.asked, self.noted = CollectorRegistry(), Immediate(), [], []
         self.shelf = Shelf({NAME: kept} if kept is not None else {})
         self.continuity = Continuity(
@@ -60,6 +66,7 @@ class World:
             trainer=self.trainer,
             metrics=self.metrics(),
             learn=learn,
+            left=left,
             witness=self,
         )
 
@@ -94,6 +101,21 @@ def test_with_nothing_kept_the_policy_begins_and_learns_from_the_past_alone():
     world = World()
     assert world.begin() is None
     assert world.trainer.finished().model == (120, None, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("left", "goes_on_with", "since_s", "asked"),
+    [
+        pytest.param(Left(b"41", State(1000, 93.0), None), 1041, 93.0, [], id="all that was known"),
+        pytest.param(Left(b"41", State(0, 93.0), None), 41, 93.0, [100.0], id="all, but no past has come yet"),
+        pytest.param(Left(b"41", State(1000, 93.0), None).kept_alone, 41, None, [100.0], id="what was kept alone"),
+    ],
+)
+def test_within_a_process_it_goes_on_with_what_the_one_before_left(left, goes_on_with, since_s, asked):
+    world = World(kept="7", left=left)
+    assert world.begin() == goes_on_with
+    assert (world.continuity.recalled, world.continuity.seen_until_s, world.asked) == (b"41", since_s, asked)
+    assert world.continuity.left is None
 
 
 def test_what_does_not_fit_is_refused_loudly_and_not_learned_from():

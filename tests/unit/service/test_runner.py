@@ -23,6 +23,7 @@ from autoscaler.model import (
     Step,
     Tick,
 )
+from autoscaler.service.continuity import Left
 from autoscaler.service.recorder import Metrics, Recorder
 from autoscaler.service.runner import Runner
 
@@ -192,8 +193,9 @@ def test_metrics_of_two_ticks(metrics, registry, metric, labels, value):
 class Lasts:
     """A continuity that keeps a count."""
 
-    def __init__(self, kept=None):
+    def __init__(self, kept=None, left=None, seen_until_s=None):
         self.kept, self.tended, self.recalled = kept, [], None
+        self.left, self.seen_until_s = left, seen_until_s
 
     def begin(self, at_s):
         self.recalled = None if self.kept is None else b"%d" % self.kept
@@ -212,7 +214,8 @@ def test_a_target_goes_on_with_what_was_kept_and_keeps_it_at_the_end(metrics):
     ours = runner(world, metrics, policy, continuity=lasts)
     ours.run()
     ours.run()
-    assert ours.close(1.0) == b"43"
+    left = ours.close(1.0)
+    assert (left.kept, left.state.memory) == (b"43", 43)
     assert (policy.memories, lasts.tended, lasts.kept) == ([41, 42], [42, 43], 43)
     ours.run()
     assert policy.memories == [41, 42]
@@ -224,6 +227,19 @@ def test_the_beginning_is_noted_with_what_it_goes_on_with(metrics):
     ours.run()
     ours.run()
     assert notes == [Began("voice/tts", 100.0, "41")]
+
+
+def test_a_memory_of_this_process_is_told_only_what_it_has_not_seen(metrics):
+    world, notes = World(metrics), Notes()
+    ours = runner(world, metrics, Wish(), continuity=Lasts(41, seen_until_s=93.0), witness=notes)
+    ours.run()
+    assert world.reads == [93.0]
+    assert notes == [Began("voice/tts", 100.0, "41", carried=True)]
+
+
+def test_what_no_tick_went_on_with_is_left_to_the_next_one(metrics):
+    left = Left(b"41", None, None)
+    assert runner(World(metrics), metrics, Wish(), continuity=Lasts(left=left)).close(1.0) is left
 
 
 def test_a_policy_that_keeps_nothing_begins_with_nothing(metrics):

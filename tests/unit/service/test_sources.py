@@ -6,7 +6,7 @@ import pytest
 
 from autoscaler.model import Fleet, InvalidInput, Phase, Pod
 from autoscaler.prometheus.client import Answer
-from autoscaler.service.sources import Sources, exporters_of, group_of, loading_of, required_of, subject_of
+from autoscaler.service.sources import Sources, continues, exporters_of, group_of, loading_of, required_of, subject_of
 from autoscaler.service.targets import SPREAD_S, Beat
 from autoscaler.service.wiring import load_job
 
@@ -16,8 +16,9 @@ kind: ScalingPolicy
 metadata: {name: %(name)s, namespace: %(namespace)s}
 spec:
   target: {kind: Deployment, name: %(name)s, service: %(name)s}
-  workload: {ref: tts}
-  replicas: {min: 1, max: 10}
+  workload: {ref: %(workload)s}
+  replicas: {min: 1, max: %(max)s}
+  %(more)s
   drain: %(drain)s
   policy: %(policy)s
   signals:
@@ -35,6 +36,7 @@ def job(tmp_path):
 
     def made(name="tts", namespace="voice", **fields):
         known = {"url": "http://prometheus:9090", "preset": "speech", "drain": "sigterm", "metrics": ""}
+        known |= {"workload": "tts", "max": 10, "more": ""}
         fields = {"name": name, "namespace": namespace, **known, "policy": "{type: predictive}", **fields}
         file = tmp_path / f"{namespace}-{name}.yaml"
         file.write_text(POLICY % fields)
@@ -102,6 +104,33 @@ def test_arrivals_of_ones_own_are_taken_as_they_are_told(job):
 )
 def test_who_is_asked_for_together(job, other, together):
     assert (group_of(job()) == group_of(job(**other))) is together
+
+
+GATED = {"more": "standby: {mode: gated, min: 2, max: 4}"}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "goes_on"),
+    [
+        pytest.param({}, {}, True, id="nothing"),
+        pytest.param({}, {"max": 20}, True, id="bounds"),
+        pytest.param({}, {"policy": "{type: predictive, startPrice: 9s, mostPrice: 9s}"}, True, id="prices"),
+        pytest.param({}, {"drain": "label", "more": "mode: observe"}, True, id="how pods go, and the mode"),
+        pytest.param(GATED, {"more": "standby: {mode: gated, min: 3, max: 6}"}, True, id="how many stand by"),
+        pytest.param({}, GATED, False, id="whether pods stand by"),
+        pytest.param({}, {"workload": "asr"}, False, id="the workload"),
+        pytest.param({}, {"policy": "{type: predictive, tick: 10s}"}, False, id="the length of an interval"),
+        pytest.param({}, {"policy": "{type: predictive, prior: none}"}, False, id="what other services taught"),
+        pytest.param({}, {"more": "clock: {timeZone: Europe/Zurich}"}, False, id="the time zone"),
+        pytest.param({}, {"url": "http://elsewhere:9090"}, False, id="another Prometheus"),
+        pytest.param({}, {"preset": "vllm"}, False, id="other metrics"),
+        pytest.param({}, {"preset": "speech, staleAfter: 30s"}, False, id="how old data may be"),
+        pytest.param({}, {"policy": "{type: fixed, replicas: 2}"}, False, id="another rule"),
+        pytest.param({"policy": "{type: fixed, replicas: 2}"}, {}, False, id="from another rule"),
+    ],
+)
+def test_what_of_a_changed_file_lets_a_target_go_on_with_all_that_is_known(job, before, now, goes_on):
+    assert continues(job(**before), job(**(before | now))) is goes_on
 
 
 class Counting:
