@@ -19,6 +19,7 @@ from simulations.result import Figures
 from simulations.store import Store
 from simulations.traffic.trace import Trace
 from simulations.workers import Job
+from simulations.world import Conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,15 @@ class Comparison:
         """A name must mean one thing in a table.
 
         Raises:
-            InvalidInput: two policies, traces or workloads have the same name, there is nothing to replay, or a
-                policy cannot be built.
+            InvalidInput: two policies, traces or workloads have the same name, there is nothing to replay, a trace
+                is too short, or a policy cannot be built.
         """
         problems = [
             *_once("policy", "policies", [policy.name for policy in self.policies]),
             *_once("trace", "traces", [trace.name for trace in self.traces]),
             *_once("workload", "workloads", [workload.name for workload in self.workloads]),
             *_once("seed", "seeds", [str(seed) for seed in self.seeds]),
+            *_too_short(self.traces, Conditions().warm_up_s),
         ]
         if problems:
             raise InvalidInput(*problems)
@@ -91,6 +93,17 @@ def _once(what: str, option: str, names: Sequence[str]) -> Iterator[str]:
     for name, number in Counter(names).items():
         if number > 1:
             yield f"{what} {name}: named {number} times — each once, under a name of its own"
+
+
+def _too_short(traces: Sequence[Trace], warm_up_s: float) -> Iterator[str]:
+    """Said of all before the first replay, which would say it of one after hours."""
+    for trace in traces:
+        left_s = trace.duration_s - round(trace.eval_start_s / trace.bin_s) * trace.bin_s
+        if left_s <= warm_up_s:
+            yield (
+                f"trace {trace.name}: {trace.duration_s:g} s long, evaluated from {trace.eval_start_s:g} s — allowed "
+                f"is more than the warm-up of {warm_up_s:g} s from there"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ class Figures:
     starting_pod_hours: float
     standby_pod_hours: float
     lower_bound_pod_hours: float
-    """Service time of the cheapest 99 % of requests, and one pod always: no plan can cost less."""
+    """Service time of the cheapest 99 % of requests, and one pod always: no plan that meets the objective can
+    cost less."""
     reference_pod_hours: float | None
     """The clairvoyant plan; None where it was not asked for."""
     cost_ratio: float | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bokeh.models import ColumnDataSource, HoverTool
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.models.annotations import Span
 from bokeh.models.renderers import DataRenderer
 from bokeh.plotting import figure
@@ -25,6 +25,8 @@ MARKERS = {
 """One for each policy, so that colour is not the only sign."""
 LEAST_SHOWN_PERCENT = 0.01
 """The axis is logarithmic: fewer misses are drawn here."""
+MARGIN = 1.3
+"""Beyond the lowest and the highest point; what the objective allows is always within."""
 COSTS = (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.5, 1.75, 2, 2.5, 3, 4, 5, 7, 10, 15, 20, 40)
 POD_HOURS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
 PERCENTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -38,7 +40,8 @@ def frontier(policies: Sequence[str], cells: Sequence[Cell], allowed: float) -> 
         cells: those of one workload and routing.
         allowed: share of requests that may miss.
     """
-    plot = canvas(420, "log", "log")
+    shown = [_shown(100 * cell.missed_ratio) for cell in cells] + [_shown(100 * allowed)]
+    plot = canvas(420, "log", "log", y_range=Range1d(start=min(shown) / MARGIN, end=max(shown) * MARGIN))
     keys = []
     points: list[DataRenderer] = []
     for number, policy in enumerate(policies):
@@ -47,7 +50,7 @@ def frontier(policies: Sequence[str], cells: Sequence[Cell], allowed: float) -> 
         sign = MARKERS[_marker(number)]
         keys.append(Key(policy, policy_role(number), sign, tuple(renderer.id for renderer in drawn)))
         points += drawn
-    plot.add_layout(Span(location=100 * allowed, dimension="width", line_dash="dashed", tags=["ink"]))
+    plot.add_layout(Span(location=_shown(100 * allowed), dimension="width", line_dash="dashed", tags=["ink"]))
     plot.yaxis.axis_label = "requests missed, %"
     number_axis(plot.yaxis, PERCENTS)
     if all(cell.cost_ratio is not None for cell in cells):
@@ -95,6 +98,10 @@ def _mean(plot: figure, number: int, policy: str, cells: Sequence[Cell]) -> Data
     return drawn
 
 
+def _shown(missed_percent: float) -> float:
+    return max(missed_percent, LEAST_SHOWN_PERCENT)
+
+
 def _cost(cell: Cell) -> float:
     return cell.pod_hours if cell.cost_ratio is None else cell.cost_ratio
 
@@ -111,6 +118,6 @@ def _source(points: Sequence[tuple[str, str, float, float]]) -> ColumnDataSource
             "trace": [trace for _, trace, _, _ in points],
             "cost": [cost for _, _, cost, _ in points],
             "missed": [missed for _, _, _, missed in points],
-            "shown": [max(missed, LEAST_SHOWN_PERCENT) for _, _, _, missed in points],
+            "shown": [_shown(missed) for _, _, _, missed in points],
         }
     )

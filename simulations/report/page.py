@@ -92,7 +92,7 @@ def _page(
     return _template().render(
         security=_security(library, script),
         version=__version__,
-        title=headlines[0] if headlines else "Comparison",
+        title=headlines[0],
         css=Markup(_asset("page.css")),  # noqa: S704 -- part of this package
         kind="Comparison" if compared else "Replay",
         headlines=headlines,
@@ -180,6 +180,8 @@ def _facts(figures: Figures, workload: Workload) -> tuple[Fact, ...]:
 def _headlines(ranking: Sequence[Standing], workloads: Mapping[str, Workload]) -> tuple[str, ...]:
     """One sentence for each workload and routing; where there are several, it says which."""
     setups = tuple(dict.fromkeys(standing.setup for standing in ranking))
+    if not setups:
+        return ("None of these traces counts: there are no means.",)
     sentences = (
         words.comparison_headline(tuple(s for s in ranking if s.setup == setup), workloads[setup.workload])
         for setup in setups
@@ -193,7 +195,7 @@ def _standfirst(figures: Sequence[Figures], workloads: Mapping[str, Workload]) -
     """What was replayed, on what."""
     traces = list(dict.fromkeys(each.trace for each in figures))
     traffic = f"{len(traces)} traces" if len(traces) > 3 else ", ".join(traces)
-    requests = words.whole(sum(each.requests for each in figures))
+    requests = words.whole(sum({(each.trace, each.seed): each.requests for each in figures}.values()))
     services = "; ".join(
         f"{name}, {words.objective(workload)}, {words.seconds(workload.service_mean_s)} mean service, "
         f"{workload.cold_start.typical_s:g} s cold start"

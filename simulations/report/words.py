@@ -79,10 +79,17 @@ def replay_headline(figures: Figures, workload: Workload) -> str:
 def comparison_headline(standings: tuple[Standing, ...], workload: Workload) -> str:
     """The result of a comparison under one workload and routing: who kept most traces, and who fewer for less."""
     best, *cheaper = frontier(standings)
-    kept = f"{best.policy} kept {best.kept} of {best.traces} traces within {share(allowed(workload))} missed"
+    first = _listed([each.policy for each in standings if (each.kept, _paid(each)) == (best.kept, _paid(best))])
+    kept = f"{first} kept {best.kept} of {best.traces} traces within {share(allowed(workload))} missed"
     reference = " the clairvoyant reference" if best.cost_ratio is not None else " a trace"
     others = "".join(f"; {each.policy} {each.kept} at {_cost(each)}" for each in cheaper[:2])
     return f"{kept}, at {_cost(best)}{reference}{others}."
+
+
+def _listed(names: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def frontier(standings: tuple[Standing, ...]) -> list[Standing]:

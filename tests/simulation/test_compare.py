@@ -167,6 +167,19 @@ def test_a_name_means_one_thing_in_a_table(comparison, change, problem):
         replace(comparison, **change)
 
 
+def test_traces_that_are_too_short_are_named_before_the_first_replay(comparison):
+    short = [
+        replace(find("constant:for=2m"), name="two-minutes"),
+        replace(find("burst"), name="late", eval_start_s=1e6),
+    ]
+    with pytest.raises(InvalidInput) as refused:
+        replace(comparison, traces=(*comparison.traces, *short))
+    assert [problem.partition(" s long")[0] for problem in refused.value.problems] == [
+        "trace two-minutes: 120",
+        "trace late: 600",
+    ]
+
+
 def test_a_scheduler_that_does_not_answer_is_named(comparison, tmp_path, monkeypatch):
     monkeypatch.setattr("simulations.workers.DASK_TIMEOUT_S", 0.5)
     with pytest.raises(Unreachable, match=r"tcp://127\.0\.0\.1:9"):

@@ -46,6 +46,35 @@ def test_the_headline_states_the_result(tts, make_result):
     assert html.unescape(headline).startswith("hpa met 99 % within 0.8 s: missed 0.42 %")
 
 
+def test_without_a_trace_that_counts_the_headline_says_so(tts, make_result):
+    result = make_result()
+    shown = [closeup(result, None, tts, budget(1))]
+    page = comparison_page([result.figures], shown, {"tts": tts}, {result.figures.trace: False})
+    assert '<h1 class="headline">None of these traces counts: there are no means.</h1>' in page
+
+
+def test_requests_are_counted_once_however_many_policies_they_meet(tts, make_result):
+    results = [make_result(policy=policy, seed=seed, requests=1200) for policy in ("hpa", "kpa") for seed in (1, 2)]
+    shown = [closeup(results[0], None, tts, budget(1))]
+    page = comparison_page([each.figures for each in results], shown, {"tts": tts}, {results[0].figures.trace: True})
+    assert "(seeds 1, 2, 2,400 requests)" in page
+
+
+def test_what_the_objective_allows_is_always_in_sight(tts, make_result):
+    results = [make_result(policy=policy, missed_ratio=0.0005) for policy in ("hpa", "kpa")]
+    shown = [closeup(result, None, tts, budget(2)) for result in results]
+    page = comparison_page([each.figures for each in results], shown, {"tts": tts}, {results[0].figures.trace: True})
+    data = json.loads(re.search(r'id="page-data">(.*?)</script>', page, re.DOTALL)[1])
+    (frontier,) = (
+        root["attributes"]
+        for root in data["plots"]["document"]["roots"]
+        if root["id"] == data["plots"]["roots"]["frontier-0"]
+    )
+    low, high = (frontier["y_range"]["attributes"][edge] for edge in ("start", "end"))
+    assert 0.01 <= low < 0.05
+    assert 1.0 < high < 2.0
+
+
 def test_a_page_measures_against_the_reference_it_is_given(tts, make_result):
     result = make_result(pod_hours=15.0, reference_pod_hours=None, cost_ratio=None)
     reference = make_result(policy="clairvoyant", reference_pod_hours=10.0)

@@ -85,6 +85,16 @@ def test_headline_of_a_comparison_names_the_best_and_who_keeps_fewer_for_less(tt
     )
 
 
+@pytest.mark.parametrize(
+    ("policies", "named"), [(["hpa", "keda"], "hpa and keda"), (["hpa", "keda", "kpa"], "hpa, keda and kpa")]
+)
+def test_headline_names_all_that_stand_alike(tts, policies, named):
+    standings = (standing("dear", 16, 2.0), *(standing(policy, 16, 1.4) for policy in policies))
+    assert words.comparison_headline(standings, tts) == (
+        f"{named} kept 16 of 16 traces within 1 % missed, at 1.40× the clairvoyant reference."
+    )
+
+
 def test_headline_without_a_reference_is_in_pod_hours(tts):
     assert words.comparison_headline((standing("hpa", 9, None),), tts) == (
         "hpa kept 9 of 16 traces within 1 % missed, at 20.0 pod-hours a trace."
