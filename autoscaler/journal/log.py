@@ -192,8 +192,8 @@ def _decoded(path: Path, number: int, line: bytes) -> Record:
         tick = decode(line)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"{path}:{number}: {field}: {first['msg']}") from error
+        where = ": ".join([f"{path}:{number}", *filter(None, [".".join(map(str, first["loc"]))])])
+        raise InvalidInput(f"{where}: {first['msg']}") from error
     if isinstance(tick.seen, Observation) and not 0.0 <= tick.seen.at_s < LAST_S:
         raise InvalidInput(f"{path}:{number}: seen.at_s: {tick.seen.at_s} — seconds since the epoch, before {LAST_S:g}")
     stages = [step.stage for step in tick.decision.steps] if tick.decision else []

@@ -166,6 +166,11 @@ def log_of(tick: Tick) -> bytes:
             b'{"format":"speech-autoscaler/decision-log","version":1}\n{"target":1}\n', r":2: .*target", id="no tick"
         ),
         pytest.param(
+            b'{"format":"speech-autoscaler/decision-log","version":1}\n{"target\n',
+            r":2: Invalid JSON",
+            id="half a line",
+        ),
+        pytest.param(
             b'{"format":"speech-autoscaler/decision-log","version":1}\n{"began":{"target":"tts"}}\n',
             r":2: at_s: Field required",
             id="no beginning",
