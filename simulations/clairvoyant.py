@@ -72,10 +72,9 @@ def reference(trace: Trace, workload: Workload, seed: int, conditions: Condition
     return plan
 
 
-def case(trace: Trace, workload: Workload, seed: int, conditions: Conditions | None = None) -> Case:
-    """A replay under the plan: the reference as a policy that knows the future."""
+def case(plan: Plan, trace: Trace, workload: Workload, seed: int, conditions: Conditions | None = None) -> Case:
+    """A replay under the plan of the same traffic: the reference as a policy that knows the future."""
     conditions = conditions or Conditions()
-    plan = reference(trace, workload, seed, conditions)
     first = first_pods(draw(trace, workload, seed), workload, conditions)
     starts_s = cold_starts(trace.name, workload, seed)
     wanted = foresight.wanted(plan.pods, starts_s, first, int(conditions.first_tick_s))

@@ -72,7 +72,7 @@ class Reference:
         """Plan, and replay the plan. `reference_pod_hours` is the cost of the plan."""
         served = replace(self.workload, routing=Routing.SHARED_QUEUE)
         plan = clairvoyant.reference(self.trace, served, self.seed, self.conditions)
-        case = clairvoyant.case(self.trace, served, self.seed, self.conditions)
+        case = clairvoyant.case(plan, self.trace, served, self.seed, self.conditions)
         return run(case, reference_pod_hours=plan.pod_hours)
 
     def key(self) -> str:

@@ -103,7 +103,7 @@ def entries(folder: Path) -> dict[str, Entry]:
     """
     path = folder / FILE
     try:
-        content: Any = orjson.loads(whole(path, MAX_BYTES).removeprefix(b"\xef\xbb\xbf"))
+        content: Any = orjson.loads(whole(path, MAX_BYTES))
     except orjson.JSONDecodeError as error:
         raise InvalidInput(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from error
     if not isinstance(content, list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import lzma
 import zlib
@@ -106,11 +107,17 @@ def whole(path: Path, max_bytes: int) -> bytes:
 
 
 def chunks(path: Path) -> Iterator[bytes]:
-    """The (expanded) bytes of a file; how it is compressed is told by its first bytes, not by its name.
+    """The (expanded) bytes of a file without byte-order mark; its first bytes tell how it is compressed, not its name.
 
     Raises:
         InvalidInput: the file cannot be read, is damaged, or expands beyond the bounds.
     """
+    pieces = _pieces(path)
+    yield next(pieces, b"").removeprefix(codecs.BOM_UTF8)
+    yield from pieces
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
     if not path.is_file():
         raise InvalidInput(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     try:

@@ -30,8 +30,8 @@ class Column:
 
 
 def header(line: bytes) -> list[str]:
-    """Names in the first line of a file, without byte-order mark and surrounding spaces; none in what is no header."""
-    text = line.decode("utf-8-sig", "replace")
+    """Names in the first line of a file, without surrounding spaces; none in what is no header."""
+    text = line.decode("utf-8", "replace")
     try:
         return [name.strip() for name in next(csv.reader([text]), [])]
     except csv.Error:

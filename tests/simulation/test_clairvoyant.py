@@ -75,7 +75,7 @@ def test_out_of_reach_it_says_how_much_it_misses():
 def test_as_a_policy_it_costs_what_its_plan_says():
     trace = square()
     plan = clairvoyant.reference(trace, TTS, 1)
-    figures = run(clairvoyant.case(trace, TTS, 1)).figures
+    figures = run(clairvoyant.case(plan, trace, TTS, 1)).figures
     assert figures.pod_hours == pytest.approx(plan.pod_hours, rel=0.03)
     assert figures.missed_ratio <= 0.013
 

@@ -101,6 +101,13 @@ def test_a_bomb_is_refused_before_it_is_expanded(tmp_path, name):
             pass
 
 
+@pytest.mark.parametrize("write", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_byte_order_mark_is_left_out(tmp_path, write):
+    path = tmp_path / "t"
+    path.write_bytes(write(b"\xef\xbb\xbf" + TEXT))
+    assert source.head(path) == TEXT
+
+
 def test_a_line_without_end_is_refused(tmp_path):
     path = tmp_path / "line"
     path.write_bytes(b"x" * (source.BLOCK_BYTES + 1))
