@@ -85,7 +85,7 @@ def warn_of(trace: Trace) -> None:
     for label in ("malformed", "absent_bins", "missing_samples", "first_row", "eval_start"):
         if label in trace.labels:
             typer.echo(f"{trace.name}: {label.replace('_', ' ')}: {trace.labels[label]}", err=True)
-    for line in filter(None, trace.labels.get("malformed_first", "").split("; ")):
+    for line in trace.labels.get("malformed_first", "").splitlines():
         typer.echo(f"  {line}", err=True)
 
 

@@ -106,7 +106,7 @@ def _beside(path: Path) -> catalogue.Entry | None:
 
 
 def _unknown(name: str) -> list[str]:
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return [f"{name}: a folder — allowed is one trace; `autoscaler compare --traces` takes folders"]
     known = [*GROUPS, *synth.SHAPES]
     lines = []

@@ -74,7 +74,7 @@ class Tally:
         if self.malformed >= self.rows or self.malformed > max(ALWAYS_ALLOWED, self.max_malformed_ratio * lines):
             allowed = f"allowed are {self.max_malformed_ratio:.2%}, or {ALWAYS_ALLOWED} lines among more rows than that"
             raise InvalidInput(f"{where}: {summary} — {allowed}", *self.shown)
-        return {"malformed": summary, "malformed_first": "; ".join(self.shown)}
+        return {"malformed": summary, "malformed_first": "\n".join(self.shown)}
 
 
 def line_rows(block: Block, time_s: Callable[[bytes], float | None], tally: Tally) -> Rows:

@@ -103,12 +103,12 @@ def test_what_cannot_be_is_said_before_the_work(arguments, problem):
 def test_lines_that_were_passed_over_are_said(tmp_path, command):
     trace = tmp_path / "odd.csv"
     rows = [f"{60 * i},120\n" for i in range(40)]
-    trace.write_text("timestamp_s,count\n" + "".join(rows[:-1]) + "2340,many\n" + rows[-1])
+    trace.write_text("timestamp_s,count\n" + "".join(rows[:-1]) + "2340,many; more\n" + rows[-1])
     named = {"replay": ("--policy", "fixed", "--trace"), "compare": ("--policies", "fixed", "--traces")}[command]
     kept = () if command == "replay" else ("--out", tmp_path / "out", "--jobs", 1)
     result = run(command, *named, trace, "--no-reference", *kept)
     assert "odd: malformed: 1" in result.stderr, result.output
-    assert "many" in result.stderr
+    assert f"  {trace}:41: '2340,many; more' (count: not a number)" in result.stderr.splitlines()
 
 
 def compare(folder, *arguments: object):

@@ -152,7 +152,7 @@ def test_malformed_lines_are_found_wherever_they_stand(put, monkeypatch):
     trace = read(path)
 
     assert trace.labels["malformed"] == "5 of 5000 lines are malformed"
-    assert trace.labels["malformed_first"].split("; ") == [
+    assert trace.labels["malformed_first"].splitlines() == [
         f"{path}:{line + 2}: 'bad{line}' (1 of 3 fields)" for line in bad
     ]
     np.testing.assert_array_equal(trace.arrivals_s, [i + 0.5 for i in range(5000) if i not in bad])
