@@ -96,7 +96,7 @@ def without_history_replayed(memory, settings, counts, known):  # noqa: ANN001, 
 def without_hold() -> AbstractContextManager[object]:
     def ordered_alone(*given: object) -> Wants:
         wanted = experience_module.wants(*given)  # type: ignore[arg-type]
-        return Wants(wanted.order, wanted.order, wanted.loss)
+        return Wants(wanted.order, wanted.order, wanted.promised_rps, wanted.loss)
 
     return patch.object(policy_module, "wants", ordered_alone)
 

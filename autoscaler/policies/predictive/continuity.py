@@ -82,6 +82,8 @@ def keep(memory: Memory, settings: Settings, at_s: float) -> bytes:
             target=shadows.keeping.target.tolist(),
             misses=_short(shadows.misses),
             spent=_short(shadows.spent),
+            promised=_short(shadows.promised),
+            foreseen=shadows.foreseen,
             requests=shadows.requests,
         ),
         service=ServiceKept(
@@ -146,6 +148,8 @@ def recall(kept: bytes, settings: Settings, at_s: float, fresh: Memory) -> Memor
     memory.shadows.ordered[:] = memory.shadows.keeping.target
     memory.shadows.misses = np.array(found.shadows.misses)
     memory.shadows.spent = np.array(found.shadows.spent)
+    memory.shadows.promised = np.array(found.shadows.promised)
+    memory.shadows.foreseen = found.shadows.foreseen
     memory.shadows.requests = found.shadows.requests
     service, demand = found.service, memory.demand
     demand.law = replace(demand.law, mean_s=service.mean_s, sure_miss_ratio=service.sure_miss_ratio)

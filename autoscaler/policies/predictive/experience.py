@@ -242,7 +242,8 @@ def wants(memory: Memory, settings: Settings, laws: Laws, prices: Floats) -> Wan
     most = min(max(largest, SURPRISE), tables.carried)
     order, hold = (expected_misses_rps(law, now, most, tables, mean_s) for law in laws)
     worth_order, worth_hold = want(order, prices, settings.bounds), want(hold, prices, settings.bounds)
-    return Wants(worth_order, np.maximum(worth_order, worth_hold), loss(hold, prices))
+    promised = order[worth_order - 1]
+    return Wants(worth_order, np.maximum(worth_order, worth_hold), promised, loss(hold, prices))
 
 
 def live(memory: Memory, settings: Settings, interval: Interval) -> float:

@@ -24,21 +24,23 @@ class Wants:
     Attributes:
         order: pods worth ordering; shape (prices,).
         hold: pods worth keeping, at least as many; shape (prices,).
+        promised_rps: requests a second that the forecast expects to miss with the pods worth ordering; shape (prices,).
         loss: of each further pod, the part of its time that is thrown away, 0 to 1; shape (prices, pods).
     """
 
     order: Ints
     hold: Ints
+    promised_rps: Floats
     loss: Floats
 
     def only(self, rows: slice) -> Wants:
         """Those of some prices."""
-        return Wants(self.order[rows], self.hold[rows], self.loss[rows])
+        return Wants(self.order[rows], self.hold[rows], self.promised_rps[rows], self.loss[rows])
 
     def with_backlog(self, pods: Ints, max_pods: int) -> Wants:
         """At least so many pods as drain what waits; shape (prices,)."""
         order = np.minimum(np.maximum(self.order, pods), max_pods)
-        return Wants(order, np.maximum(self.hold, order), self.loss)
+        return Wants(order, np.maximum(self.hold, order), self.promised_rps, self.loss)
 
 
 @dataclass(slots=True)

@@ -102,6 +102,8 @@ class ShadowsKept(Part):
     target: Annotated[list[Pods], Field(min_length=PRICES, max_length=PRICES)]
     misses: Annotated[list[Amount], Field(min_length=PRICES, max_length=PRICES)]
     spent: Annotated[list[Amount], Field(min_length=PRICES, max_length=PRICES)]
+    promised: Annotated[list[Amount], Field(min_length=PRICES, max_length=PRICES)] = [0.0] * PRICES
+    foreseen: Amount = 0.0
     requests: Amount
 
 

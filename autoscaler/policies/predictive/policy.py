@@ -257,12 +257,13 @@ class PredictivePolicy:
     def _pick(self, memory: Memory, prices: Floats) -> float:
         """The price that the shadows found; the first one while they tell of nothing that a price could mend.
 
-        That is what was missed by the size that was found, and an objective that is missed with any number of pods.
+        No price mends an objective that is missed with any number of pods, nor what the size that was found misses:
+        of the first moments only what the forecasts promise counts.
         """
-        if not memory.cleared or memory.demand.service.out_of_reach:
-            return self.settings.price.start
-        shadows = memory.shadows
-        return memory.steering.pick(prices, shadows.misses, shadows.spent, shadows.requests, self.settings.price)
+        rule, told = self.settings.price, memory.shadows.told(prices)
+        if told is None or memory.demand.service.out_of_reach:
+            return rule.start
+        return memory.steering.pick(told if memory.cleared else told.foretold(), rule)
 
     def _follow(self, memory: Memory, wanted: Wants, ahead: Outlook, span_s: float, seen: Observation) -> list[Step]:
         """The target of this tick, stage by stage: what is ordered, what waits, what is held."""

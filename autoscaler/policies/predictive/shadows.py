@@ -28,6 +28,30 @@ PATIENCE_S = 30.0
 """Longest wait that the fluid model lets build up."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of each price.
+
+    Attributes:
+        prices: ascending, pod-seconds a miss; shape (prices,).
+        promised: share of the requests that forecasts expected to miss; shape (prices,).
+        misses: decayed misses of the price's shadow; shape (prices,).
+        spent: decayed pod-seconds of the price's shadow; shape (prices,).
+        requests: decayed requests of the shadows.
+    """
+
+    prices: Floats
+    promised: Floats
+    misses: Floats
+    spent: Floats
+    requests: float
+
+    def foretold(self) -> Told:
+        """What forecasts promised, and nothing of what was lived."""
+        nothing = np.zeros(len(self.prices))
+        return Told(self.prices, self.promised, nothing, nothing, 0.0)
+
+
 @dataclass(slots=True)
 class Shadows:
     """State of all shadows; updated in place.
@@ -38,6 +62,8 @@ class Shadows:
         waiting: work in each shadow's queue, slot-seconds.
         misses: decayed misses of each shadow.
         spent: decayed pod-seconds of each shadow.
+        promised: decayed misses that the forecasts expected of each price.
+        foreseen: decayed requests since the first of these forecasts.
         requests: decayed requests, the same for all.
     """
 
@@ -46,6 +72,8 @@ class Shadows:
     waiting: Floats
     misses: Floats
     spent: Floats
+    promised: Floats
+    foreseen: float = 0.0
     requests: float = 0.0
     load: float = 0.0
     """Mean load of the last three intervals when `advance` was last called."""
@@ -59,6 +87,7 @@ class Shadows:
             waiting=np.zeros(PRICES),
             misses=np.zeros(PRICES),
             spent=np.zeros(PRICES),
+            promised=np.zeros(PRICES),
         )
 
     def reach(self, served_from: int) -> None:
@@ -67,8 +96,14 @@ class Shadows:
         missing = max(rows - len(self.ordered), 0)
         self.ordered = np.concatenate([np.repeat(self.ordered[:1], missing, axis=0), self.ordered[-rows:]])
 
+    def told(self, prices: Floats) -> Told | None:
+        """What they tell of their prices; None before the first request was foreseen."""
+        if not self.foreseen:
+            return None
+        return Told(prices, self.promised / self.foreseen, self.misses, self.spent, self.requests)
+
     def clear(self) -> None:
-        """Forget misses, pod-seconds and requests; the pods stay."""
+        """Forget misses, pod-seconds and requests; the pods stay, and what forecasts promised."""
         self.misses[:] = 0.0
         self.spent[:] = 0.0
         self.requests = 0.0
@@ -97,6 +132,8 @@ class Shadows:
         self.misses = self.misses * keep + missed
         self.spent = self.spent * keep + interval_s * self.keeping.target
         self.requests = self.requests * keep + requests
+        self.promised *= keep
+        self.foreseen = self.foreseen * keep + requests
         self.waiting = after
         self.load = smooth
         return missed
@@ -109,6 +146,7 @@ class Shadows:
 
     def follow(self, wants: Wants, start_price_s: float, span_s: float) -> None:
         """Each shadow's next target, by the policy's own rule; `Keeping.follow` has the arguments."""
+        self.promised += span_s * wants.promised_rps
         target = self.keeping.follow(wants, start_price_s, span_s)
         self.ordered = np.concatenate([self.ordered[1:], target[None]])
 

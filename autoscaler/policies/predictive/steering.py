@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from autoscaler.policies.predictive.shadows import MEMORY_S
+from autoscaler.policies.predictive.shadows import MEMORY_S, Told
 
 Floats = npt.NDArray[np.floating]
 
@@ -23,9 +23,11 @@ CORRECTION_S = 1800.0
 CORRECTION_LIMITS = (0.25, 4.0)
 BUDGET_HORIZON_S = 86400.0
 """A debt of misses is to be repaid within a day."""
-PRIOR_S = 600.0
-PRIOR_SLOPE = -0.8
-"""How misses are believed to fall with the price before anything is known."""
+PRIOR_S = 300.0
+"""So much traffic what is believed before the shadows have lived weighs."""
+KEPT_PROMISE = 0.4
+"""What comes of what a forecast expects to miss: it speaks of the worst moment of a window. Measured over first hours
+of recorded services: 0.2 to 0.6 at most prices, more where bursts are sudden (docs/predictive.md)."""
 SMOOTHING_S = (60.0, 1800.0)
 DISAPPOINTMENT = 10.0
 """A forecast's promise of what a miss costs may be wrong by this factor before the price gives way."""
@@ -97,25 +99,20 @@ class Steering:
         saved = (aim * self.counted - self.measured) / max(self.mean_rps * BUDGET_HORIZON_S, 1e-9)
         return min(max(aim + saved, 0.5 * aim), 2.0 * aim)
 
-    def pick(self, prices: Floats, misses: Floats, spent: Floats, requests: float, rule: PriceRule) -> float:
+    def pick(self, told: Told, rule: PriceRule) -> float:
         """The lowest price that fits the allowance, but none that has bought misses for more than they may cost.
 
         A price says what a miss may cost by the forecast. Where spikes cannot be foreseen, a dearer shadow pays much
         and saves little, and the allowance is out of reach: there the cheapest shadow rules when each of its misses,
         as they came, is charged the most that one may cost.
 
-        Args:
-            prices: ascending; shape (prices,).
-            misses: decayed misses of each price's shadow; shape (prices,).
-            spent: decayed pod-seconds of each price's shadow; shape (prices,).
-            requests: decayed requests of the shadows.
-            rule: what the policy file says.
+        Before the shadows have lived, what the forecasts promise stands in for what they would miss: traffic that
+        comes in bursts is dear from the first minute, and calm traffic is not.
         """
         weight = PRIOR_S * self.mean_rps
-        believed = weight * rule.budget * (prices / rule.start) ** PRIOR_SLOPE
-        expected = self.correction(rule) * misses + believed
-        fitting = lowest(prices, expected / max(requests + weight, 1e-9), self.allowance(rule))
-        worth = float(prices[np.argmin(spent + DISAPPOINTMENT * rule.most * expected)])
+        expected = self.correction(rule) * told.misses + KEPT_PROMISE * weight * told.promised
+        fitting = lowest(told.prices, expected / max(told.requests + weight, 1e-9), self.allowance(rule))
+        worth = float(told.prices[np.argmin(told.spent + DISAPPOINTMENT * rule.most * expected)])
         return min(max(min(fitting, worth), rule.least), rule.most)
 
     def steer(self, picked: float, data_s: float, interval_s: float) -> None:

@@ -12,7 +12,7 @@ PODS = 12
 
 def wants(order: int, hold: int, lost: float = 1.0) -> Wants:
     """One service's; every pod that is not wanted is lost by the same part."""
-    return Wants(np.array([order]), np.array([hold]), np.full((1, PODS), lost))
+    return Wants(np.array([order]), np.array([hold]), np.zeros(1), np.full((1, PODS), lost))
 
 
 def life(start_price_s: float, *steps: Wants, begin: int = 4) -> list[int]:

@@ -62,6 +62,10 @@ class Service:
         self.proposals.append(proposal)
         return proposal
 
+    def prices(self) -> list[float]:
+        """In force at each tick that decided."""
+        return [proposal.insight["price"] for proposal in self.proposals if proposal.insight]
+
 
 def test_without_history_the_first_minute_leaves_the_pods_as_they_are():
     service = Service(PredictivePolicy(SETTINGS), pods=7)
@@ -73,9 +77,18 @@ def test_a_size_that_was_far_too_small_does_not_raise_the_price():
     service = Service(PredictivePolicy(SETTINGS), pods=1)
     for _ in range(34):
         service.tick(280.0)
-    prices = [proposal.insight["price"] for proposal in service.proposals if proposal.insight]
-    assert prices == pytest.approx([1.3] * len(prices))
+    prices = service.prices()
     assert len(prices) > 20
+    assert max(prices) <= 1.3
+
+
+def test_what_the_forecasts_promise_moves_the_price_before_anything_was_missed():
+    """Bursts are dear and calm is cheap within minutes, while pods abound in both."""
+    calm, bursts = Service(PredictivePolicy(SETTINGS), pods=20), Service(PredictivePolicy(SETTINGS), pods=20)
+    for tick in range(34):
+        calm.tick(60.0)
+        bursts.tick(300.0 if tick % 9 == 8 else 20.0)
+    assert calm.prices()[-1] < 1.0 < 1.3 < bursts.prices()[-1]
 
 
 def test_constant_load_settles_without_oscillation():

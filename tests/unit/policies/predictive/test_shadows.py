@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from autoscaler.capacity.missed import ServiceLaw, table
 from autoscaler.policies.predictive.keeping import Wants
 from autoscaler.policies.predictive.price import Backlog, Outlook
-from autoscaler.policies.predictive.shadows import PRICES, Shadows
+from autoscaler.policies.predictive.shadows import PRICES, Shadows, grid
 
 TTS = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0)
 TABLE = table(TTS, 1.0, 20)
 RULE = Backlog(drain_s=3.0)
 
 
-def wanting(pods: int) -> Wants:
+def wanting(pods: int, promised_rps: float = 0.0) -> Wants:
     """The same number of pods at every price, and no use for more."""
     everywhere = np.full(PRICES, pods, dtype=np.int64)
-    return Wants(everywhere, everywhere, np.ones((PRICES, 20)))
+    return Wants(everywhere, everywhere, np.full(PRICES, promised_rps), np.ones((PRICES, 20)))
 
 
 def test_pods_that_suffice_miss_next_to_nothing_and_too_few_miss_all():
@@ -60,6 +60,19 @@ def test_clearing_forgets_misses_and_keeps_pods():
     assert shadows.requests == 0.0
     assert not shadows.misses.any()
     assert (shadows.keeping.target == 3).all()
+
+
+def test_what_forecasts_promised_is_told_as_a_share_and_outlives_clearing():
+    shadows = Shadows.begin(3, 4, 20)
+    assert shadows.told(grid(TTS.mean_s)) is None, "no request was foreseen yet"
+    for _ in range(12):
+        shadows.advance(1.8, 1.8, 5.0, TTS, TABLE)  # ten requests/s
+        shadows.follow(wanting(3, promised_rps=0.5), 0.0, 5.0)
+    shadows.clear()
+    told = shadows.told(grid(TTS.mean_s))
+    assert told is not None
+    assert told.promised == pytest.approx(np.full(PRICES, 0.05), rel=1e-3)
+    assert told.requests == 0.0
 
 
 @pytest.mark.parametrize("served_from", [2, 4, 9])

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from autoscaler.policies.predictive.price import log_grid
-from autoscaler.policies.predictive.steering import PriceRule, Steering
+from autoscaler.policies.predictive.shadows import Told
+from autoscaler.policies.predictive.steering import KEPT_PROMISE, PriceRule, Steering
 
 RULE = PriceRule(budget=0.01, start=1.3, least=0.2, most=20.0, correction=1.0)
 PRICES = log_grid(0.05, 120.0, 64)
-FREE = np.zeros(64)
-"""Pod-seconds, where what they buy is not in question."""
 
 
 def after(hours: float, rps: float = 20.0, measured: float = 0.0, replayed: float = 0.0) -> Steering:
@@ -22,28 +21,48 @@ def after(hours: float, rps: float = 20.0, measured: float = 0.0, replayed: floa
     return steering
 
 
-def misses(requests: float, at_one: float):
-    """Replayed misses that fall with the price as believed."""
-    return requests * at_one * PRICES**-0.8
+def falling(at_one: float):
+    """Shares that fall with the price."""
+    return at_one * PRICES**-0.8
+
+
+def told(requests: float = 0.0, lived=0.0, promised=0.01, spent=0.0) -> Told:
+    """Shares by price: of what the shadows lived and of what forecasts promised."""
+    each = np.ones(64)
+    return Told(PRICES, promised * each, requests * lived * each, spent * each, requests)
 
 
 def test_with_plenty_of_data_the_replayed_share_meets_the_allowance():
     steering = after(48, measured=0.0088, replayed=0.0088)
-    price = steering.pick(PRICES, misses(1e7, 0.02), FREE, 1e7, RULE)
+    price = steering.pick(told(1e7, falling(0.02)), RULE)
     assert 0.02 * price**-0.8 == pytest.approx(0.0088, rel=0.03)
 
 
 def test_more_measured_than_replayed_makes_it_dearer():
     honest, worse = after(48, measured=0.008, replayed=0.008), after(48, measured=0.016, replayed=0.008)
     assert worse.correction(RULE) == pytest.approx(2.0, rel=0.01)
-    assert worse.pick(PRICES, misses(1e7, 0.01), FREE, 1e7, RULE) > honest.pick(
-        PRICES, misses(1e7, 0.01), FREE, 1e7, RULE
-    )
+    lived = told(1e7, falling(0.01))
+    assert worse.pick(lived, RULE) > honest.pick(lived, RULE)
 
 
-def test_before_anything_is_known_the_price_is_near_its_start():
-    steering = after(0.1)
-    assert steering.pick(PRICES, np.zeros(64), FREE, 0.0, RULE) == pytest.approx(RULE.start, rel=0.35)
+@pytest.mark.parametrize("at_one", [0.005, 0.02, 0.06])
+def test_before_anything_was_lived_the_price_keeps_what_the_forecasts_promise(at_one):
+    price = after(0.1).pick(told(promised=falling(at_one)), RULE)
+    assert KEPT_PROMISE * at_one * price**-0.8 == pytest.approx(0.0088, rel=0.1) or price == RULE.least
+
+
+def test_what_was_lived_outweighs_what_was_promised():
+    lived, feared = falling(0.01), falling(0.5)
+    requests = [20.0 * 60 * minutes for minutes in (1, 10, 600)]
+    prices = [after(1).pick(told(each, lived, feared), RULE) for each in requests]
+    assert prices[0] > 3 * prices[2]
+    assert prices == sorted(prices, reverse=True)
+    assert prices[2] == pytest.approx(after(1).pick(told(1e9, lived, feared), RULE), rel=0.35)
+
+
+def test_foretold_leaves_out_what_was_lived():
+    steering = after(1)
+    assert steering.pick(told(1e6, 0.5).foretold(), RULE) == steering.pick(told(), RULE)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +73,7 @@ def test_before_anything_is_known_the_price_is_near_its_start():
     ],
 )
 def test_the_price_is_bounded(at_one, price):
-    assert after(48).pick(PRICES, misses(1e9, at_one), FREE, 1e9, RULE) == price
+    assert after(48).pick(told(1e9, falling(at_one)), RULE) == price
 
 
 @pytest.mark.parametrize(
@@ -67,9 +86,9 @@ def test_the_price_is_bounded(at_one, price):
 def test_no_price_that_buys_misses_for_more_than_they_may_cost(dearer_by, price):
     """Out of reach of the budget, misses fall up to a price of 2 and no further."""
     requests = 1e7
-    saved = requests * 0.02 * np.minimum(PRICES / 2, 1.0) ** -0.8
+    saved = 0.02 * np.minimum(PRICES / 2, 1.0) ** -0.8
     spent = 1e6 + dearer_by * np.log(PRICES / PRICES[0])
-    picked = after(48).pick(PRICES, saved, spent, requests, RULE)
+    picked = after(48).pick(told(requests, saved, falling(0.01), spent), RULE)
     assert picked == pytest.approx(price, rel=0.15)
 
 
