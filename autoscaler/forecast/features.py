@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,11 @@ class Layout:
     extremes: tuple[Extreme, ...]
     far: Rows
     before_far: Rows
+
+    @property
+    def columns(self) -> int:
+        """Number of features."""
+        return len(self.first) + len(self.extremes) + 1 + len(self.then) + len(CLOCKS_S) + 2
 
 
 def layout(series: LoadSeries, lead: int, extra_periods_s: tuple[float, ...] = ()) -> Layout:
@@ -159,7 +164,10 @@ def averages(load: Floats, interval_s: float, memory_s: float) -> Floats:
     """
     keep = float(np.exp(-interval_s / memory_s))
     # scipy.signal's filter gives the same numbers; it takes fifty megabytes that nothing else here needs at a tick.
-    smooth = np.array(list(accumulate(((1 - keep) * load).tolist(), lambda past, new: keep * past + new)))
+    # As many numbers as Python objects would be sixteen megabytes in two weeks.
+    parts = ((1 - keep) * load[first : first + ROWS_AT_ONCE] for first in range(0, len(load), ROWS_AT_ONCE))
+    new = chain.from_iterable(part.tolist() for part in parts)
+    smooth = np.fromiter(accumulate(new, lambda past, new: keep * past + new), float, len(load))
     weight = 1 - keep ** np.arange(1, len(load) + 1)
     return np.concatenate([[0.0], smooth / weight])
 
@@ -198,22 +206,30 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
     offset_s = (local_s(then_s.ravel()) - then_s.ravel()).reshape(then_s.shape)
     # Where spans are counted from: the row, and the rows a day and a week after the same local time before.
     origins = here + np.round((offset_s[:, :1] - offset_s) / plan.interval_s).astype(np.intp)
-    parts = (slice(first, first + ROWS_AT_ONCE) for first in range(0, len(rows), ROWS_AT_ONCE))
-    spans = [_spans(past, origins[part], plan, level[part]) for part in parts]
-    means, before = spans[0] if len(spans) == 1 else (np.concatenate(each) for each in zip(*spans, strict=True))
     extremes = np.column_stack([extreme(past.series, origins[:, each.far], each) for each in plan.extremes])
     now_s = clock_s[:, None] + offset_s[:, :1]
-    return np.hstack(
-        [
-            means,
-            log_ratio(extremes * past.slots_per_request, level),
-            log_ratio(past.level, past.daily)[:, None],
-            means[:, plan.then] - before,
-            now_s % CLOCKS_S,
-            np.floor(now_s / DAY_S) % 7,
-            np.log1p(past.silence_s)[:, None],
-        ]
-    )
+
+    def lines(part: slice) -> Floats:
+        means, before = _spans(past, origins[part], plan, level[part])
+        return np.hstack(
+            [
+                means,
+                log_ratio(extremes[part] * past.slots_per_request, level[part]),
+                log_ratio(past.level[part], past.daily[part])[:, None],
+                means[:, plan.then] - before,
+                now_s[part] % CLOCKS_S,
+                np.floor(now_s[part] / DAY_S) % 7,
+                np.log1p(past.silence_s[part])[:, None],
+            ]
+        )
+
+    if len(rows) <= ROWS_AT_ONCE:
+        return lines(slice(None))
+    found = np.empty((len(rows), plan.columns))
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        part = slice(first, first + ROWS_AT_ONCE)
+        found[part] = lines(part)
+    return found
 
 
 def _spans(past: Past, origins: Rows, plan: Layout, level: Floats) -> tuple[Floats, Floats]:

@@ -27,7 +27,7 @@ class Forest:
     Attributes:
         digest: name of this very model, for the decision log.
         trees: lead to a leaf of each.
-        first: where a leaf's rows begin in `rows`, and where the next leaf's begin; shape (leaves + 1,).
+        first: where a leaf's rows begin among those of its tree, 0 behind the last leaf; shape (leaves + 1,).
         rows: training rows, leaf by leaf; shape (trees * training rows,).
         bins: outcome bins (order, hold) of each training row; shape (training rows, 2).
         weights: of each training row; shape (training rows,).
@@ -36,7 +36,7 @@ class Forest:
 
     digest: str
     trees: Trees
-    first: npt.NDArray[np.int32]
+    first: npt.NDArray[np.uint16]
     rows: npt.NDArray[np.uint16]
     bins: npt.NDArray[np.uint8]
     weights: npt.NDArray[np.float32]
@@ -46,7 +46,7 @@ class Forest:
         """Distributions of the order and the hold outcome for rows of features; each of shape (rows, BINS), sums 1."""
         leaves = self.trees.leaves(rows)
         of_row = np.repeat(np.arange(len(rows)), leaves.shape[1])
-        starts, ends = self.first[leaves.ravel()], self.first[leaves.ravel() + 1]
+        starts, ends = self._spans(leaves)
         sizes = ends - starts
         # Places of all leaves' rows in one array: consecutive numbers, shifted to each leaf's start.
         before = np.cumsum(sizes) - sizes
@@ -58,6 +58,14 @@ class Forest:
         shape = (len(rows), BINS)
         order, hold = (np.bincount(bins[:, i], weights, len(rows) * BINS).astype(float).reshape(shape) for i in (0, 1))
         return order, hold
+
+    def _spans(self, leaves: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where the rows of leaves, shape (rows, trees), begin and end in `rows`; shapes (rows * trees,)."""
+        in_tree = len(self.bins)
+        starts, ends = self.first[leaves].astype(np.int64), self.first[leaves + 1].astype(np.int64)
+        ends[ends == 0] = in_tree  # the last leaf of a tree: the next begins anew
+        before = np.arange(leaves.shape[1]) * in_tree
+        return (starts + before).ravel(), (ends + before).ravel()
 
 
 def fit(features: Floats, outcomes: Floats, weights: Floats, seed: int, settings: Settings | None = None) -> Forest:
@@ -77,7 +85,7 @@ def fit(features: Floats, outcomes: Floats, weights: Floats, seed: int, settings
     return Forest(
         digest=_digest(nodes, rows, bins, kept),
         trees=Trees.of(nodes),
-        first=np.concatenate([[0], np.cumsum(inside)]).astype(np.int32),
+        first=(np.concatenate([[0], np.cumsum(inside)]) % len(features)).astype(np.uint16),
         rows=rows,
         bins=bins,
         weights=kept,

@@ -28,9 +28,9 @@ NEAR_S, FAR_S = 90.0, 240.0
 """Targets that are up to date ask for no more than the first; those that lag behind ask together up to the second."""
 MOST_PODS = 2_000
 """Of one answer."""
-MOST_SERIES = 16_000
-"""Of one answer: while it is read it takes some 50 MB, which Python seldom gives back. So of pods that tell as much as
-the inference server, 290 are asked for at once."""
+MOST_SERIES = 8_000
+"""Of one answer: while it is read it takes some 20 MB, which Python seldom gives back. So of pods that tell as much as
+the inference server, 145 are asked for at once; twice as many took 26 MB more (docs/scale.md)."""
 EDGES = 22
 """Of a histogram, about: the inference server's have so many."""
 ROOM = 0.75

@@ -87,6 +87,16 @@ def test_a_period_is_used_once_the_history_holds_it(hours, longest_s):
     assert (max(periods) if periods else None) == longest_s
 
 
+def test_many_rows_are_the_same_as_some_at_a_time():
+    """To the last bit: a model is called by a digest of what was learned from them."""
+    series = series_of(traffic(18_000))
+    rows, plan = np.arange(9000, 18_001), layout(series, lead=3)
+    whole = features(past(series, rows, SCALE), rows, plan, local)
+    parts = [features(past(series, part, SCALE), part, plan, local) for part in np.array_split(rows, 3)]
+    assert whole.shape == (len(rows), plan.columns)
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
 def test_averages_begin_without_bias():
     assert averages(np.array([4.0, 4.0, 4.0]), 5.0, 60.0).tolist() == pytest.approx([0.0, 4.0, 4.0, 4.0])
 

@@ -70,7 +70,7 @@ def test_the_first_asks_for_all_and_each_gets_its_own():
     assert len(played.asked) == 1
 
 
-@pytest.mark.parametrize("count", [1, 10, 50])
+@pytest.mark.parametrize("count", [1, 10, 25])
 def test_a_cycle_takes_one_question_however_many_there_are(count):
     subjects = [Subject(f"team-{number % 7}", f"service-{number}") for number in range(count)]
     played, clock = Played(), Clock()
@@ -193,7 +193,7 @@ def test_a_question_is_bounded():
     for subject in subjects:
         query.read(subject, NOW_S - 30, NOW_S)
     assert max(map(len, played.asked)) < 2 * MOST_NAMES
-    assert len(played.asked) < 20
+    assert len(played.asked) < 40
 
 
 def test_fleets_that_outgrow_a_question_are_asked_for_in_several():
@@ -201,7 +201,7 @@ def test_fleets_that_outgrow_a_question_are_asked_for_in_several():
     played, clock = Played(), Clock()
     query = shared(played, *subjects, clock=clock)
     asked = []
-    for pods in (1, 100, 1000):
+    for pods in (1, 50, 1000):
         for subject in subjects:
             query.goes_on(subject, NOW_S - 30, pods)
         played.asked.clear()
@@ -209,7 +209,7 @@ def test_fleets_that_outgrow_a_question_are_asked_for_in_several():
         for subject in subjects:
             query.read(subject, NOW_S - 30, NOW_S)
         asked.append(len(played.asked))
-    assert asked == [1, 5, 10]  # 290 pods at most, with room for those that come
+    assert asked == [1, 5, 10]  # 145 pods at most, with room for those that come
 
 
 @pytest.mark.parametrize(
