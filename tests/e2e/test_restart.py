@@ -88,6 +88,23 @@ def test_a_restart_goes_on_with_what_was_kept_and_learns_the_past_again(
         assert sample(second, "kept_memory_refused_total") is None
 
 
+def test_an_edit_of_the_file_goes_on_with_all_that_was_known(tmp_path, cluster, namespace, kubeconfig, policies):
+    def told(event):
+        return [line for line in ours.log() if line["event"].startswith(event)]
+
+    file = policies / "tts.yaml"
+    with controller(tmp_path, "pod-a", policies, kubeconfig) as ours:
+        wait_for("its past", lambda: told("the past is learned"), 240)
+        wait_for("a decision with a price", lambda: sample(ours, "insight", figure="price"), 60)
+        before = ours.metric("speech_autoscaler_decisions_total")
+        (policies / ".new").write_text(file.read_text().replace("{min: 1, max: 10}", "{min: 5, max: 10}"))
+        (policies / ".new").rename(file)
+        wait_for("the new bounds", lambda: sample(ours, "desired_replicas", kind="serving") == 5.0, 30)
+        wait_for("more decisions", lambda: ours.metric("speech_autoscaler_decisions_total") > before + 2, 30)
+        assert told("goes on with")[-1]["event"] == "goes on with all that was known"
+        assert len(told("the past is learned")) == 1
+
+
 def test_a_memory_that_somebody_broke_is_refused_and_the_target_begins(
     tmp_path, cluster, namespace, kubeconfig, policies
 ):
