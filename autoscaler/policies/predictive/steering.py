@@ -25,9 +25,11 @@ BUDGET_HORIZON_S = 86400.0
 """A debt of misses is to be repaid within a day."""
 PRIOR_S = 300.0
 """So much traffic what is believed before the shadows have lived weighs."""
-KEPT_PROMISE = 0.4
-"""What comes of what a forecast expects to miss: it speaks of the worst moment of a window. Measured over first hours
-of recorded services: 0.2 to 0.6 at most prices, more where bursts are sudden (docs/predictive.md)."""
+COMES_TRUE = (0.05, 0.4)
+"""Least and most that is believed of what a forecast expects to miss: it speaks of the worst moment of a window. Over
+first hours of recorded services 0.2 to 0.6 came true at most prices (docs/predictive.md)."""
+JUDGED_FROM = 16
+"""First price, at two service times, whose shadow tells how much comes true: below, forecasts see all missed."""
 SMOOTHING_S = (60.0, 1800.0)
 DISAPPOINTMENT = 10.0
 """A forecast's promise of what a miss costs may be wrong by this factor before the price gives way."""
@@ -110,7 +112,7 @@ class Steering:
         comes in bursts is dear from the first minute, and calm traffic is not.
         """
         weight = PRIOR_S * self.mean_rps
-        expected = self.correction(rule) * told.misses + KEPT_PROMISE * weight * told.promised
+        expected = self.correction(rule) * told.misses + weight * comes_true(told, weight) * told.promised
         fitting = lowest(told.prices, expected / max(told.requests + weight, 1e-9), self.allowance(rule))
         worth = float(told.prices[np.argmin(told.spent + DISAPPOINTMENT * rule.most * expected)])
         return min(max(min(fitting, worth), rule.least), rule.most)
@@ -119,6 +121,21 @@ class Steering:
         """Move the price towards the picked one, slowly once there is much data."""
         memory_s = min(SMOOTHING_S[1], SMOOTHING_S[0] + 0.1 * data_s)
         self.price *= (picked / self.price) ** min(1.0, interval_s / memory_s)
+
+
+def comes_true(told: Told, weight: float) -> float:
+    """How much of the forecasts' promise came true so far; the most that is believed, where little was lived.
+
+    Cheap shadows miss often and tell it soon, long before a dear one has met its first burst.
+
+    Args:
+        told: of each price.
+        weight: requests that the belief weighs.
+    """
+    least, most = COMES_TRUE
+    promised, lived = float(told.promised[JUDGED_FROM:].sum()), float(told.misses[JUDGED_FROM:].sum())
+    found = (lived + most * weight * promised) / max(promised * (told.requests + weight), 1e-9)
+    return min(max(found, least), most)
 
 
 def lowest(prices: Floats, shares: Floats, allowed: float) -> float:

@@ -5,7 +5,7 @@ import pytest
 
 from autoscaler.policies.predictive.price import log_grid
 from autoscaler.policies.predictive.shadows import Told
-from autoscaler.policies.predictive.steering import KEPT_PROMISE, PriceRule, Steering
+from autoscaler.policies.predictive.steering import COMES_TRUE, PriceRule, Steering, comes_true
 
 RULE = PriceRule(budget=0.01, start=1.3, least=0.2, most=20.0, correction=1.0)
 PRICES = log_grid(0.05, 120.0, 64)
@@ -48,7 +48,7 @@ def test_more_measured_than_replayed_makes_it_dearer():
 @pytest.mark.parametrize("at_one", [0.005, 0.02, 0.06])
 def test_before_anything_was_lived_the_price_keeps_what_the_forecasts_promise(at_one):
     price = after(0.1).pick(told(promised=falling(at_one)), RULE)
-    assert KEPT_PROMISE * at_one * price**-0.8 == pytest.approx(0.0088, rel=0.1) or price == RULE.least
+    assert COMES_TRUE[1] * at_one * price**-0.8 == pytest.approx(0.0088, rel=0.1) or price == RULE.least
 
 
 def test_what_was_lived_outweighs_what_was_promised():
@@ -58,6 +58,19 @@ def test_what_was_lived_outweighs_what_was_promised():
     assert prices[0] > 3 * prices[2]
     assert prices == sorted(prices, reverse=True)
     assert prices[2] == pytest.approx(after(1).pick(told(1e9, lived, feared), RULE), rel=0.35)
+
+
+@pytest.mark.parametrize(
+    ("requests", "lived", "part"),
+    [
+        pytest.param(0.0, 0.0, COMES_TRUE[1], id="nothing lived: the most"),
+        pytest.param(1e6, 0.02, 0.2, id="a fifth of it came"),
+        pytest.param(1e6, 0.0, COMES_TRUE[0], id="nothing of it came: the least"),
+        pytest.param(1e6, 0.3, COMES_TRUE[1], id="more than promised came: the shadows tell that by themselves"),
+    ],
+)
+def test_how_much_of_a_promise_comes_true(requests, lived, part):
+    assert comes_true(told(requests, lived, promised=0.1), weight=1000.0) == pytest.approx(part, rel=0.01)
 
 
 def test_foretold_leaves_out_what_was_lived():
