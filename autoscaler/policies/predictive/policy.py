@@ -13,7 +13,6 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from autoscaler.forecast.bins import quantile
 from autoscaler.forecast.gaps import mended
 from autoscaler.forecast.leadtime import LeadTime, alike, windows
 from autoscaler.forecast.residual import Residuals
@@ -38,6 +37,7 @@ from autoscaler.policies.predictive.experience import (
     slots_per_request,
     wants,
 )
+from autoscaler.policies.predictive.insight import insight
 from autoscaler.policies.predictive.keeping import Keeping, Wants
 from autoscaler.policies.predictive.learn import learn
 from autoscaler.policies.predictive.memory import Memory, Model, Traffic
@@ -136,7 +136,7 @@ class PredictivePolicy:
             if memory.gate is not None:
                 memory.gate.foresaw(int(wanted.order[-1]), memory.windows.order[0])
         steps = self._follow(memory, wanted.only(_IN_USE), ahead, span_s, seen)
-        memory.wish = _wish(tuple(steps), self._insight(memory, laws[0]))
+        memory.wish = _wish(tuple(steps), insight(memory, self.settings.price, laws[0]))
         return memory, replace(self._again(memory, memory.wish, seen), fit=self._fit(memory, seen.at_s))
 
     @property
@@ -376,30 +376,6 @@ class PredictivePolicy:
         measured = windows(memory.lead, settings.interval_s, DATA_AGE_S)
         spans = memory.windows if alike(measured, memory.windows) else measured
         return Fit(partial(learn, series, spans, scale, settings.local_s, settings.seed))
-
-    def _insight(self, memory: Memory, order: Floats) -> dict[str, float]:
-        """Figures that explain the decision: loads in busy slots, prices in pod-seconds a miss."""
-        now = memory.traffic.level.value * slots_per_request(memory)
-        typical_s, slow_s = memory.lead.quantiles_s(0.5, 0.95)
-        rule, steering = self.settings.price, memory.steering
-        return {
-            "load_now": now,
-            **{f"load_p{100 * p:.0f}": quantile(order, now, p) for p in (0.5, 0.9, 0.99)},
-            "lead_p50_s": typical_s,
-            "lead_p95_s": slow_s,
-            "price": steering.price,
-            "correction": steering.correction(rule),
-            "allowance": steering.allowance(rule),
-            "dispersion": memory.demand.dispersion,
-            "service_mean_s": memory.demand.law.mean_s,
-            "borrowed": memory.borrowing.weight if memory.borrowing else 0.0,
-            "out_of_reach": float(memory.demand.service.out_of_reach),
-            "service_cs2": memory.demand.law.cs2,
-            "announced": memory.announced.load * slots_per_request(memory),
-            "forecast_replaced": float(memory.trust.left or bool(memory.trust.failure)),
-            **memory.trust.calibration.figures(),
-            **({"found_period_s": memory.model.rhythm_s} if memory.model and memory.model.rhythm_s else {}),
-        }
 
 
 def _observed_s(memory: Memory, at_s: float) -> float:
