@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
+import msgspec
 import requests
 import urllib3
 from prometheus_api_client import PrometheusConnect
@@ -233,15 +233,43 @@ def _auth(access: Access) -> AuthBase | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """The part of a response that prometheus-api-client looks at."""
+class _Body(msgspec.Struct):
+    """The body of a response; anything in it may be of another kind than it should be."""
 
-    content: dict[str, Any]
-    status_code: int = 200
+    status: Any = ""
+    error: Any = ""
+    warnings: Any = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
-    def json(self) -> dict[str, Any]:
-        return self.content
+
+class _Data(msgspec.Struct, rename="camel"):
+    """The series of a success, each as it came: all of them parsed at once would be ten times as large."""
+
+    result_type: Any
+    result: list[msgspec.Raw]
+
+
+class _Result(msgspec.Struct):
+    """One series: of a range, or of an instant."""
+
+    metric: dict[str, str]
+    values: list[tuple[float, str]] = []
+    value: tuple[float, str] | None = None
+
+
+_BODIES = msgspec.json.Decoder(_Body)
+_DATA = msgspec.json.Decoder(_Data)
+_RESULTS = msgspec.json.Decoder(_Result)
+
+
+class _Taken:
+    """What prometheus-api-client is told of a success: we read the series ourselves."""
+
+    status_code = 200
+
+    @staticmethod
+    def json() -> dict[str, Any]:
+        return {"data": {"result": []}}
 
 
 class _Transport:
@@ -257,34 +285,26 @@ class _Transport:
         self._session.trust_env = False  # no proxy, CA or netrc that the policy does not name
         self.verify: str | bool = str(access.ca_file) if access.ca_file else True
         self.cert = _cert(access)
-        self._document: dict[str, Any] = {}
+        self._answered: tuple[list[msgspec.Raw], tuple[str, ...]] = [], ()
 
     def mount(self, prefix: str, adapter: requests.adapters.HTTPAdapter) -> None:
         """Use an adapter for addresses that begin so."""
         self._session.mount(prefix, adapter)
 
-    def request(self, **arguments: Any) -> _Document:  # noqa: ANN401 — requests' own keywords
+    def request(self, **arguments: Any) -> _Taken:  # noqa: ANN401 — requests' own keywords
         """Send one request and read its answer whole."""
         deadline_s = time.monotonic() + self._timeout_s
         with self._session.request(**arguments, stream=True, allow_redirects=False) as response:
             body = _read(response.raw, self._max_bytes, deadline_s)
             status, kind = response.status_code, response.headers.get("Content-Type", "")
-        self._document = _checked(status, kind, body)
-        return _Document(self._document)
+        self._answered = _checked(status, kind, body)
+        return _Taken()
 
     def answer(self) -> Answer:
-        """The last answer, with what the library leaves out; it is given once.
-
-        What was parsed is let go series by series: of hundreds of pods it takes a hundred megabytes.
-        """
-        document, self._document = self._document, {}
-        warnings = tuple(str(warning) for warning in document.get("warnings") or ())
-        parsed = document["data"]["result"]
-        parsed.reverse()
-        series = []
-        while parsed:
-            series.append(_series(parsed.pop()))
-        return Answer(tuple(series), warnings)
+        """The last answer, with what the library leaves out; it is given once."""
+        (results, warnings), self._answered = self._answered, ([], ())
+        known: dict[Any, Any] = {}
+        return Answer(tuple([_series(result, known) for result in results]), warnings)
 
     def close(self) -> None:
         """Close the connections."""
@@ -311,38 +331,43 @@ def _read(raw: urllib3.HTTPResponse, max_bytes: int, deadline_s: float) -> bytea
     return body
 
 
-def _checked(status: int, content_type: str, body: bytes | bytearray) -> dict[str, Any]:
-    """The parsed document of a success that holds series.
+def _checked(status: int, content_type: str, body: bytes | bytearray) -> tuple[list[msgspec.Raw], tuple[str, ...]]:
+    """Series, unparsed, and warnings of a success.
 
     Raises:
         _Refused: Prometheus says that the query itself is wrong.
         _Unusable: anything else.
     """
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        told = _BODIES.decode(body)
+    except msgspec.ValidationError:
+        raise _Unusable(f"HTTP {status} with JSON that is no object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _Unusable(f"HTTP {status} with {content_type or 'no type'} instead of JSON") from None
-    if not isinstance(document, dict):
-        raise _Unusable(f"HTTP {status} with JSON that is no object")
-    error = str(document.get("error", ""))[:500]
+    error = str(told.error or "")[:500]
     if status in _REFUSED and error:
         raise _Refused(error)
     if status != requests.codes.ok:
         raise _Unusable(f"HTTP {status} {error}".rstrip())
-    if document.get("status") != "success":
+    if told.status != "success":
         raise _Unusable(f"an answer without success {error}".rstrip())
-    data = document.get("data")
-    if not isinstance(data, dict) or not isinstance(data.get("result"), list):
-        raise _Unusable("a success without a result")
-    if data.get("resultType") not in ("vector", "matrix"):
-        raise _Refused(f"the query gives a {data.get('resultType')}, not series")
-    return document
-
-
-def _series(result: dict[str, Any]) -> Series:
     try:
-        labels = result["metric"]
-        pairs = result.get("values") or [pair for pair in [result.get("value")] if pair]
-        return Series(labels, tuple((float(at_s), float(value)) for at_s, value in pairs))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _Unusable(f"a malformed series: {error!r}") from error
+        data = _DATA.decode(told.data)
+    except msgspec.ValidationError:
+        raise _Unusable("a success without a result") from None
+    if data.result_type not in ("vector", "matrix"):
+        raise _Refused(f"the query gives a {data.result_type}, not series")
+    warnings = told.warnings if isinstance(told.warnings, list) else []
+    return data.result, tuple(str(warning) for warning in warnings)
+
+
+def _series(raw: msgspec.Raw, known: dict[Any, Any]) -> Series:
+    """One series; what others have too, names, labels and times, is one object for all of them, kept in `known`."""
+    try:
+        result = _RESULTS.decode(raw)
+        pairs = result.values or ([result.value] if result.value else [])
+        one = known.setdefault
+        labels = {one(name, name): one(text, text) for name, text in result.metric.items()}
+        return Series(labels, tuple([(one(at_s, at_s), float(value)) for at_s, value in pairs]))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise _Unusable(f"a malformed series: {error}") from error

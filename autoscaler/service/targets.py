@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,22 +24,20 @@ SPREAD = 0.2
 """Of their interval: so close to each other tick the targets that share their queries …"""
 SPREAD_S = 1.0
 """… and at most so many seconds: an answer is meant to be new to the last of them too."""
-_GOLDEN = (math.sqrt(5) - 1) / 2
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Beat:
     """When the targets of one group tick: each a little after the group's own moment, which recurs every tick."""
 
     began: datetime
-    members: int = 0
-    """So many were given a place so far."""
 
-    def next(self, tick_s: float, now: datetime) -> datetime:
-        """The moment of one more member that ticks so often: the one to come first, or the one that has just passed."""
-        place = self.members * _GOLDEN % 1.0  # any number of places lies evenly in the span
-        self.members += 1
+    def next(self, tick_s: float, place: float, now: datetime) -> datetime:
+        """The moment of a member that ticks so often: the one to come first, or the one that has just passed.
+
+        `place`: where in the span of the group's ticks it lies, from 0 to below 1.
+        """
         first = self.began + timedelta(seconds=place * min(SPREAD * tick_s, SPREAD_S))
         missed = max(0, math.floor((now - first).total_seconds() / tick_s))
         return first + timedelta(seconds=missed * tick_s)
@@ -103,6 +102,7 @@ class Targets:
             self._end(*running.pop(name))
             _log.warning("no longer sized", target=name)
         self._begin_beats({group_of(jobs[name]): jobs[name].target.policy.tick_s for name in changed}, jobs)
+        places = _places(jobs)
         for name in changed:
             before = running.get(name)
             left = self._end(*before) if before else None
@@ -110,7 +110,7 @@ class Targets:
                 left = left.kept_alone
             runner = self._make(jobs[name], left)
             running[name] = jobs[name], runner
-            self._schedule(name, runner, self._beats[group_of(jobs[name])])
+            self._schedule(name, runner, self._beats[group_of(jobs[name])], places[name])
             policy = jobs[name].policy
             findings = [str(finding) for finding in policy.findings]
             _log.info("policy in force", target=name, file=policy.source, policy=policy.summary, findings=findings)
@@ -130,12 +130,23 @@ class Targets:
         for runner in self.runners:
             runner.close(within_s())
 
-    def _schedule(self, name: str, runner: Runner, beat: Beat) -> None:
+    def _schedule(self, name: str, runner: Runner, beat: Beat, place: float) -> None:
         tick_s = runner.target.policy.tick_s
-        first = beat.next(tick_s, datetime.now(UTC))
+        first = beat.next(tick_s, place, datetime.now(UTC))
         trigger = IntervalTrigger(seconds=tick_s, timezone=UTC)
         self._scheduler.add_job(runner.run, trigger, id=name, replace_existing=True, next_run_time=first)
 
     def _end(self, job: Job, runner: Runner) -> Left | None:
         self._scheduler.remove_job(job.target.name)
         return runner.close(CLOSE_S)
+
+
+def _places(jobs: Mapping[str, Job]) -> Mapping[str, float]:
+    """Where in the span of its group each target ticks, from 0 to below 1: evenly, in the order of names.
+
+    In that order targets are asked for together, so that the portions of one answer are taken before the next comes.
+    """
+    groups: dict[Hashable, list[str]] = defaultdict(list)
+    for name in sorted(jobs):
+        groups[group_of(jobs[name])].append(name)
+    return {name: rank / len(names) for names in groups.values() for rank, name in enumerate(names)}
