@@ -190,8 +190,10 @@ def _silences(series: LoadSeries, slots_per_request: float) -> Floats:
     return np.asarray(np.minimum(np.concatenate([[LONGEST_SILENCE_S], since]), LONGEST_SILENCE_S))
 
 
-def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], Floats]) -> Floats:
+def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], Floats]) -> npt.NDArray[np.float32]:
     """One line of features for each row; shape (rows, features).
+
+    In single precision, which is what trees compare.
 
     Args:
         past: everything before the rows.
@@ -209,26 +211,20 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
     extremes = np.column_stack([extreme(past.series, origins[:, each.far], each) for each in plan.extremes])
     now_s = clock_s[:, None] + offset_s[:, :1]
 
-    def lines(part: slice) -> Floats:
-        means, before = _spans(past, origins[part], plan, level[part])
-        return np.hstack(
-            [
-                means,
-                log_ratio(extremes[part] * past.slots_per_request, level[part]),
-                log_ratio(past.level[part], past.daily[part])[:, None],
-                means[:, plan.then] - before,
-                now_s[part] % CLOCKS_S,
-                np.floor(now_s[part] / DAY_S) % 7,
-                np.log1p(past.silence_s[part])[:, None],
-            ]
-        )
-
-    if len(rows) <= ROWS_AT_ONCE:
-        return lines(slice(None))
-    found = np.empty((len(rows), plan.columns))
+    found = np.empty((len(rows), plan.columns), dtype=np.float32)
     for first in range(0, len(rows), ROWS_AT_ONCE):
         part = slice(first, first + ROWS_AT_ONCE)
-        found[part] = lines(part)
+        means, before = _spans(past, origins[part], plan, level[part])
+        blocks = [
+            means,
+            log_ratio(extremes[part] * past.slots_per_request, level[part]),
+            log_ratio(past.level[part], past.daily[part])[:, None],
+            means[:, plan.then] - before,
+            now_s[part] % CLOCKS_S,
+            np.floor(now_s[part] / DAY_S) % 7,
+            np.log1p(past.silence_s[part])[:, None],
+        ]
+        np.concatenate(blocks, axis=1, out=found[part], casting="same_kind")
     return found
 
 

