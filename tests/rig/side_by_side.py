@@ -66,7 +66,8 @@ def simulated(contender: Contender, play: Play) -> list[Replayed]:
     at_s, service_s = requests(play)
     jump = Jump(Traffic(at_s, service_s, play.calm_s + play.push_s, NO_PAST), play.calm_s, play.push_s)
     shipped = find_policy("holiday-push")
-    served = replace(shipped.serving(None), routing=Routing.LEAST_OUTSTANDING)
+    said = shipped.serving(None)
+    served = replace(said, routing=Routing.LEAST_OUTSTANDING)
     found = []
     if isinstance(contender, Peer):
         served = replace(served, min_replicas=SERVING, max_replicas=MOST)
@@ -76,7 +77,7 @@ def simulated(contender: Contender, play: Play) -> list[Replayed]:
         return found
     [policy] = [variant.policy for variant in variants(shipped) if variant.name == contender.name]
     for phase_s in PHASES_S:
-        target = Target(contender.name, *build(policy, served, NO_PAST))
+        target = Target(contender.name, *build(policy, said, NO_PAST))  # the real one is told what its file says, too
         found.append(replayed(jump, target, served, seed=play.seed, phase_s=phase_s))
     return found
 
