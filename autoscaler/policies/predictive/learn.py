@@ -23,6 +23,19 @@ LEAST_ROWS = 60
 SKIPPED_ROWS = 2000
 """The first moments know too little of the past to be typical."""
 
+FIRST_FIT_S = 600.0
+GROWTH, LONGEST_S = 0.5, 16 * 3600.0
+"""A model is learned anew when the known past has grown by this share, and at least so often."""
+
+
+def refit_after_s(known_s: float) -> float:
+    """When to learn anew: what a day taught says little of the next one, what a month taught still does.
+
+    Args:
+        known_s: length of the past that was learned from.
+    """
+    return min(GROWTH * known_s, LONGEST_S)
+
 
 def learn(
     series: LoadSeries, windows: Windows, slots_per_request: float, local_s: LocalTime, seed: int

@@ -40,6 +40,7 @@ class Service:
         self.policy, self.memory, self.pods, self.at_s = policy, policy.start(), pods, start_s
         self.scrape = Scrape(start_s, 0.0, 0.0, 0.0, 0.0, 0.0, queued=0.0, service=Histogram((0.0, 0.0)))
         self.fitted = None
+        self.fits_s = []
         self.proposals = []
 
     def tick(self, requests: float, *, queued: float = 0.0, scraped: bool = True):
@@ -58,6 +59,8 @@ class Service:
         seen = Observation(self.at_s + 3.0, signals, fleet(self.pods), fitted=self.fitted)
         self.memory, proposal = self.policy.propose(self.memory, seen)
         self.fitted = proposal.fit.job() if proposal.fit else None
+        if proposal.fit:
+            self.fits_s.append(self.at_s)
         self.pods = min(max(proposal.serving, 1), 20)
         self.proposals.append(proposal)
         return proposal
@@ -211,6 +214,23 @@ def test_starts_of_the_template_before_teach_nothing_of_the_new_one():
     memory, _ = policy.propose(policy.start(), Observation(3.0, Signals((Scrape(0.0, 0.0),)), fleet(1)))
     memory, _ = policy.propose(memory, Observation(73.0, Signals((Scrape(70.0, 0.0),)), started("", revision="old")))
     assert memory.lead.quantiles_s(0.5)[0] == pytest.approx(15.0)
+
+
+@pytest.mark.parametrize(
+    ("history_h", "fits_min"),
+    [
+        pytest.param(
+            0, [10, 15, 22.5, 34, 51], id="none: after ten minutes, then whenever the past is half as long again"
+        ),
+        pytest.param(6, [], id="six hours, learned before the first tick: after three more"),
+    ],
+)
+def test_a_model_is_learned_anew_when_the_past_has_grown_by_half(history_h, fits_min):
+    history = History(5.0, np.full(720 * history_h, 50), 0.0) if history_h else None
+    service = Service(PredictivePolicy(SETTINGS, history))
+    for _ in range(720):
+        service.tick(50.0)
+    assert [at_s / 60 for at_s in service.fits_s] == pytest.approx(fits_min, abs=0.5)
 
 
 def test_slower_starts_move_the_windows_with_the_next_model():
