@@ -88,7 +88,7 @@ def remember(memory: Memory, interval: Interval) -> None:
         memory.gate.interval_ended(traffic.series, scale)
     if len(traffic.levels) >= horizon:
         _book(memory, traffic.levels.popleft() * scale)
-    if age_s(memory) >= GONE_S:
+    if known_s(memory) >= GONE_S:
         memory.borrowing = None
 
 
@@ -174,7 +174,7 @@ def forecast(memory: Memory, settings: Settings, own: Laws | None = None) -> Law
     own = own or residual
     used = residual if trust.left else own
     if borrowing is not None:
-        mix = partial(borrowing.forecast, present, memory.demand.dispersion, used, age_s(memory))
+        mix = partial(borrowing.forecast, present, memory.demand.dispersion, used, known_s(memory))
         used = trust.attempt(mix) or used
     trust.noted(float(present.level[0]), used[0], own[0], residual[0])
     return _with_calendar(memory, settings, used) if settings.calendar else used
@@ -217,7 +217,7 @@ def _foreseen(memory: Memory, settings: Settings, counts: Floats, known: Bools) 
         yield from zip(*model.forest.histograms(lines[first : first + BATCH]), strict=True)
 
 
-def age_s(memory: Memory) -> float:
+def known_s(memory: Memory) -> float:
     """Length of the own history."""
     return len(memory.traffic.series) * memory.traffic.series.interval_s
 

@@ -23,9 +23,10 @@ LEAST_ROWS = 60
 SKIPPED_ROWS = 2000
 """The first moments know too little of the past to be typical."""
 
-FIRST_FIT_S = 600.0
+FIRST_FITS_S = tuple(60.0 * minutes for minutes in (10, 15, 22, 33, 50, 75, 120, 240))
+"""Ages at which a service without history is learned (C.2)."""
 GROWTH, LONGEST_S = 0.5, 16 * 3600.0
-"""A model is learned anew when the known past has grown by this share, and at least so often."""
+"""Later, a model is learned anew when the known past has grown by this share, and at least so often."""
 
 
 def refit_after_s(known_s: float) -> float:

@@ -24,11 +24,11 @@ from autoscaler.policies.predictive.borrowing import Borrowing
 from autoscaler.policies.predictive.demand import Demand, Gap, Interval
 from autoscaler.policies.predictive.experience import (
     adopt,
-    age_s,
     bridge,
     capacity,
     decide_shadows,
     forecast,
+    known_s,
     live,
     outlook,
     remember,
@@ -40,7 +40,7 @@ from autoscaler.policies.predictive.experience import (
 )
 from autoscaler.policies.predictive.insight import insight
 from autoscaler.policies.predictive.keeping import Keeping, Wants
-from autoscaler.policies.predictive.learn import FIRST_FIT_S, learn, refit_after_s
+from autoscaler.policies.predictive.learn import FIRST_FITS_S, learn, refit_after_s
 from autoscaler.policies.predictive.memory import Memory, Model, Traffic
 from autoscaler.policies.predictive.price import Outlook, backlog_pods
 from autoscaler.policies.predictive.settings import Settings
@@ -104,7 +104,7 @@ class PredictivePolicy:
         self._learn_now(memory)
         replay(memory, settings, counts[-replayed:], known[-replayed:])
         self._learn_now(memory)
-        memory.next_fit_s = history.end_s + refit_after_s(age_s(memory))
+        memory.next_fit_s = history.end_s + refit_after_s(known_s(memory))
         memory.cleared = True
         return memory
 
@@ -150,7 +150,7 @@ class PredictivePolicy:
     def recall(self, kept: bytes, at_s: float) -> Memory:
         """See `Lasting`."""
         memory = continuity.recall(kept, self.settings, at_s, self._begin(start_s=math.nan))
-        memory.next_fit_s = at_s + FIRST_FIT_S
+        memory.next_fit_s = at_s + FIRST_FITS_S[0]
         return memory
 
     def continues(self, before: AnyPolicy) -> bool:
@@ -188,7 +188,7 @@ class PredictivePolicy:
         memory = continuity.joined(memory, seen.fitted.model, self.settings)
         memory.knows_the_past = True
         if memory.model is not None:
-            memory.next_fit_s = seen.at_s + refit_after_s(age_s(memory))
+            memory.next_fit_s = seen.at_s + refit_after_s(known_s(memory))
         return memory
 
     def _begin(self, start_s: float) -> Memory:
@@ -214,7 +214,7 @@ class PredictivePolicy:
 
     def _arrive(self, memory: Memory, seen: Observation) -> None:
         """Take over what is there at the first tick; after it, adopt models and learn from starts that ended."""
-        start_anew(memory, seen.fleet, learn_by_s=seen.at_s + FIRST_FIT_S)
+        start_anew(memory, seen.fleet, learn_by_s=seen.at_s + FIRST_FITS_S[0])
         loaded = frozenset(pod.name for pod in seen.fleet.pods if pod.loaded_at_s is not None)
         if math.isnan(memory.began_s):
             memory.began_s = seen.at_s
@@ -225,7 +225,7 @@ class PredictivePolicy:
                 memory.shadows = Shadows.begin(
                     max(seen.fleet.replicas, 1), memory.windows.served_from, self.settings.bounds.max_pods
                 )
-                memory.next_fit_s = seen.at_s + FIRST_FIT_S
+                memory.next_fit_s = seen.at_s + FIRST_FITS_S[0]
             if memory.demand.last is None:  # else the next interval begins where the last one ended
                 bridge(memory, seen.signals.scrapes[0].at_s if seen.signals.scrapes else seen.at_s)
         elif loaded - memory.loaded:
@@ -368,7 +368,9 @@ class PredictivePolicy:
         """A refit that is due, as a job of its own."""
         if now_s < memory.next_fit_s:
             return None
-        memory.next_fit_s = now_s + refit_after_s(age_s(memory))
+        age_s = now_s - memory.began_s
+        early = [moment_s for moment_s in FIRST_FITS_S if moment_s > age_s and memory.history_s <= SHORT_HISTORY_S]
+        memory.next_fit_s = memory.began_s + early[0] if early else now_s + refit_after_s(known_s(memory))
         series, scale, settings = memory.traffic.series.copy(), slots_per_request(memory), self.settings
         measured = windows(memory.lead, settings.interval_s, DATA_AGE_S)
         spans = memory.windows if alike(measured, memory.windows) else measured

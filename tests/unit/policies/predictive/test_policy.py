@@ -216,21 +216,16 @@ def test_starts_of_the_template_before_teach_nothing_of_the_new_one():
     assert memory.lead.quantiles_s(0.5)[0] == pytest.approx(15.0)
 
 
-@pytest.mark.parametrize(
-    ("history_h", "fits_min"),
-    [
-        pytest.param(
-            0, [10, 15, 22.5, 34, 51], id="none: after ten minutes, then whenever the past is half as long again"
-        ),
-        pytest.param(6, [], id="six hours, learned before the first tick: after three more"),
-    ],
-)
-def test_a_model_is_learned_anew_when_the_past_has_grown_by_half(history_h, fits_min):
-    history = History(5.0, np.full(720 * history_h, 50), 0.0) if history_h else None
-    service = Service(PredictivePolicy(SETTINGS, history))
+def test_without_history_a_model_is_learned_five_times_in_the_first_hour():
+    service = Service(PredictivePolicy(SETTINGS))
     for _ in range(720):
         service.tick(50.0)
-    assert [at_s / 60 for at_s in service.fits_s] == pytest.approx(fits_min, abs=0.5)
+    assert [at_s / 60 for at_s in service.fits_s] == pytest.approx([10, 15, 22, 33, 50], abs=0.5)
+
+
+def test_a_history_of_hours_is_learned_anew_when_half_as_much_came():
+    history = History(5.0, np.full(720 * 5, 50), end_s=1e6)
+    assert PredictivePolicy(SETTINGS, history).start().next_fit_s == 1e6 + 2.5 * 3600
 
 
 def test_slower_starts_move_the_windows_with_the_next_model():
