@@ -41,6 +41,14 @@ def test_samples_keep_their_own_times():
     assert answer.warnings == ()
 
 
+def test_what_many_series_share_is_one_object_for_all():
+    others = [{**UP, "metric": {"__name__": name, "pod": "a"}} for name in ("up", "down", "up")]
+    answer, _ = ask(lambda _: reply(success(*others)))
+    pods = {id(series.labels["pod"]) for series in answer.series}
+    times = {id(at_s) for series in answer.series for at_s, _ in series.samples}
+    assert (len(pods), len(times)) == (1, 2)
+
+
 def test_warnings_of_a_partial_answer_are_kept():
     answer, _ = ask(lambda _: reply(success(UP, warnings=["a store is down"])))
     assert answer.warnings == ("a store is down",)
@@ -63,7 +71,10 @@ LOGIN = Reply(b"<html>log in</html>", headers={"Content-Type": "text/html"})
         pytest.param(reply([1]), "no object", id="JSON that is no object"),
         pytest.param(reply(success({"values": [[1, "1"]]})), "malformed series", id="a series without labels"),
         pytest.param(reply(success({"metric": {}, "values": [[1, "x"]]})), "malformed series", id="no number"),
+        pytest.param(reply(success({"metric": {"pod": 1}, "values": []})), "malformed series", id="a label no text"),
+        pytest.param(reply(success({"metric": {}, "values": [[1]]})), "malformed series", id="no value"),
         pytest.param(Reply(b'{"status": "succ'), "instead of JSON", id="cut off"),
+        pytest.param(Reply(b'{"data": ' + b"[" * 100_000), "instead of JSON", id="without a bottom"),
     ],
 )
 def test_an_unusable_answer_says_what_came(sent, says):

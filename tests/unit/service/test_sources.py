@@ -1,13 +1,14 @@
 """What is read for which policy, who is asked for together, and when they tick."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from autoscaler.model import Fleet, InvalidInput, Phase, Pod
 from autoscaler.prometheus.client import Answer
 from autoscaler.service.sources import Sources, continues, exporters_of, group_of, loading_of, required_of, subject_of
-from autoscaler.service.targets import SPREAD_S, Beat
+from autoscaler.service.targets import SPREAD_S, Beat, Targets
 from autoscaler.service.wiring import load_job
 
 POLICY = """\
@@ -185,6 +186,24 @@ def test_who_joins_later_ticks_at_once_and_then_with_the_others(late_s):
     first = seconds(Beat(BEGAN).next(5.0, 0.0, BEGAN + timedelta(seconds=late_s)))
     assert late_s - 5.0 < first <= late_s
     assert first % 5.0 == 0.0
+
+
+class Diary:
+    """A scheduler that notes when each target is to tick first."""
+
+    def __init__(self):
+        self.first = {}
+
+    def add_job(self, _, __, *, id, next_run_time, **___):  # noqa: A002 — the scheduler's own word
+        self.first[id] = next_run_time
+
+
+def test_targets_tick_in_the_order_in_which_they_are_asked_for_so_that_few_answers_lie_there_at_once(job):
+    diary = Diary()
+    jobs = {each.target.name: each for each in (job(f"tts-{number:02}") for number in (7, 3, 9, 1, 5))}
+    Targets(lambda job, _: SimpleNamespace(target=job.target, run=None), diary).settle(jobs)
+    assert sorted(diary.first, key=diary.first.get) == sorted(jobs)
+    assert max(diary.first.values()) - min(diary.first.values()) == timedelta(seconds=SPREAD_S * 4 / 5)
 
 
 QUERIES = """queries:
