@@ -140,6 +140,10 @@ class Past:
     daily: Floats
     silence_s: Floats
 
+    def of(self, part: slice) -> Past:
+        """What some of the rows know."""
+        return Past(self.series, self.slots_per_request, self.level[part], self.daily[part], self.silence_s[part])
+
     def mean(self, first: Rows, end: Rows) -> Floats:
         """Mean load in [first, end) of each row."""
         return self.series.mean(first, end) * self.slots_per_request

@@ -34,6 +34,8 @@ Laws = tuple[Floats, Floats]
 
 BATCH = 256
 """Forecasts of a history that are made at once: they share numpy's overhead, and their leaves fit into the cache."""
+LINES = 32 * BATCH
+"""Lines of features of a history that are there at once: two days of them would be ten megabytes."""
 RESIDUAL_INTERVALS = 2000
 """The residuals remember an hour: older outcomes need not be booked one by one."""
 SURPRISE = 2.0
@@ -212,9 +214,12 @@ def _foreseen(memory: Memory, settings: Settings, counts: Floats, known: Bools) 
     series = memory.traffic.series.copy()
     series.append(counts, known=known)
     rows = np.arange(len(series) - len(counts), len(series)) + 1
-    lines = features(past(series, rows, slots_per_request(memory)), rows, model.layout, settings.local_s)
-    for first in range(0, len(rows), BATCH):
-        yield from zip(*model.forest.histograms(lines[first : first + BATCH]), strict=True)
+    seen = past(series, rows, slots_per_request(memory))
+    for first in range(0, len(rows), LINES):
+        part = slice(first, first + LINES)
+        lines = features(seen.of(part), rows[part], model.layout, settings.local_s)
+        for begin in range(0, len(lines), BATCH):
+            yield from zip(*model.forest.histograms(lines[begin : begin + BATCH]), strict=True)
 
 
 def known_s(memory: Memory) -> float:
