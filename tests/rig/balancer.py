@@ -1,4 +1,4 @@
-"""A small balancer with its clients: requests at given times, each to the pod with the least outstanding ones.
+"""A small balancer with its clients: requests at given times, each to the pod that a rule picks.
 
 It sends only to pods that the real EndpointSlices list, over a connection of its own for each request.
 """
@@ -9,13 +9,16 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from random import Random
 
 from kubernetes import client, watch
 from rig.cluster import Cluster
 from urllib3.exceptions import HTTPError
+
+from autoscaler.model import Routing
 
 _HEAD = "POST /v1/sleep HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n"
 
@@ -76,34 +79,60 @@ class Answer:
     """0: the connection failed."""
 
 
-def send(endpoints: Endpoints, port: int, at_s: Sequence[float], service_s: Sequence[float]) -> list[Answer]:
+Pick = Callable[[Sequence[str], Mapping[str, int]], str]
+"""One of the addresses, by how many requests are outstanding at each."""
+
+
+def rule(routing: Routing, seed: int) -> Pick:
+    """How a balancer picks: the pod with the least outstanding requests, or any, as a plain Service does.
+
+    Raises:
+        ValueError: for another routing.
+    """
+    if routing is Routing.LEAST_OUTSTANDING:
+        return lambda addresses, outstanding: min(addresses, key=outstanding.__getitem__)
+    if routing is Routing.RANDOM:
+        random = Random(seed)
+        return lambda addresses, _: random.choice(addresses)
+    raise ValueError(f"{routing} — {Routing.LEAST_OUTSTANDING} or {Routing.RANDOM}")
+
+
+def send(
+    endpoints: Endpoints, port: int, at_s: Sequence[float], service_s: Sequence[float], pick: Pick
+) -> list[Answer]:
     """Send requests, each at its time from now whether earlier ones were answered or not; answers in that order."""
-    return asyncio.run(_send(endpoints, port, at_s, service_s))
+    return asyncio.run(_Clients(endpoints, port, pick).send(at_s, service_s))
 
 
-async def _send(endpoints: Endpoints, port: int, at_s: Sequence[float], service_s: Sequence[float]) -> list[Answer]:
-    outstanding: Counter[str] = Counter()
-    began_s = time.monotonic()
-    tasks = []
-    for due_s, nap_s in zip(at_s, service_s, strict=True):
-        await asyncio.sleep(max(0.0, began_s + due_s - time.monotonic()))
-        tasks.append(asyncio.create_task(_request(endpoints, port, outstanding, due_s, nap_s)))
-    return list(await asyncio.gather(*tasks))
+@dataclass
+class _Clients:
+    """All clients of one balancer."""
 
+    endpoints: Endpoints
+    port: int
+    pick: Pick
+    outstanding: Counter[str] = field(default_factory=Counter)
 
-async def _request(
-    endpoints: Endpoints, port: int, outstanding: Counter[str], due_s: float, service_s: float
-) -> Answer:
-    sent_s = time.monotonic()
-    address = min(sorted(endpoints.addresses), key=outstanding.__getitem__)
-    outstanding[address] += 1
-    try:
-        status = await _ask(address, port, service_s)
-    except (OSError, asyncio.IncompleteReadError):
-        status = 0
-    finally:
-        outstanding[address] -= 1
-    return Answer(due_s, time.monotonic() - sent_s, status)
+    async def send(self, at_s: Sequence[float], service_s: Sequence[float]) -> list[Answer]:
+        """See `send`."""
+        began_s = time.monotonic()
+        tasks = []
+        for due_s, nap_s in zip(at_s, service_s, strict=True):
+            await asyncio.sleep(max(0.0, began_s + due_s - time.monotonic()))
+            tasks.append(asyncio.create_task(self._request(due_s, nap_s)))
+        return list(await asyncio.gather(*tasks))
+
+    async def _request(self, due_s: float, service_s: float) -> Answer:
+        sent_s = time.monotonic()
+        address = self.pick(sorted(self.endpoints.addresses), self.outstanding)
+        self.outstanding[address] += 1
+        try:
+            status = await _ask(address, self.port, service_s)
+        except (OSError, asyncio.IncompleteReadError):
+            status = 0
+        finally:
+            self.outstanding[address] -= 1
+        return Answer(due_s, time.monotonic() - sent_s, status)
 
 
 async def _ask(address: str, port: int, service_s: float) -> int:

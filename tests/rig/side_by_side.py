@@ -67,7 +67,7 @@ def simulated(contender: Contender, play: Play) -> list[Replayed]:
     jump = Jump(Traffic(at_s, service_s, play.calm_s + play.push_s, NO_PAST), play.calm_s, play.push_s)
     shipped = find_policy("holiday-push")
     said = shipped.serving(None)
-    served = replace(said, routing=Routing.LEAST_OUTSTANDING)
+    served = replace(said, routing=Routing(play.routing))
     found = []
     if isinstance(contender, Peer):
         served = replace(served, min_replicas=SERVING, max_replicas=MOST)
@@ -134,8 +134,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--calm", type=float, default=120.0, help=f"seconds of {CALM_RPS:g} requests/s before")
     parser.add_argument("--push", type=float, default=300.0, help=f"seconds of {PUSH_RPS:g} requests/s")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--random", action="store_true", help="the balancer picks pods at random, as a Service does")
     asked = parser.parse_args(arguments)
-    play = Play(calm_s=asked.calm, push_s=asked.push, seed=asked.seed)
+    routing = Routing.RANDOM if asked.random else Routing.LEAST_OUTSTANDING
+    play = Play(calm_s=asked.calm, push_s=asked.push, seed=asked.seed, routing=routing)
     runs = [Played.of(line) for line in asked.runs.read_text().splitlines()] if asked.runs.exists() else []
     asked.runs.parent.mkdir(parents=True, exist_ok=True)
     for contender in CONTENDERS:

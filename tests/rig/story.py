@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
-from rig.balancer import Answer, Endpoints, send
+from rig.balancer import Answer, Endpoints, rule, send
 from rig.cluster import ROLE, Cluster, Deployment
 from rig.contenders import Contender, Ours, Site
 from rig.control_plane import control_plane
@@ -28,7 +28,7 @@ from rig.processes import free_ports, wait_for
 from rig.prometheus import PrometheusServer, prometheus_server
 from rig.servers import Servers, scraped
 
-from autoscaler.model import ColdStart, Workload
+from autoscaler.model import ColdStart, Routing, Workload
 from simulations.draw import place, service_times
 
 Floats = npt.NDArray[np.float64]
@@ -52,6 +52,8 @@ class Play:
     calm_s: float = 30.0
     push_s: float = 300.0
     seed: int = 1
+    routing: Routing = Routing.LEAST_OUTSTANDING
+    """Of the balancer: by least outstanding requests, or at random."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class Stage:
         """Send the requests and see what becomes of them."""
         at_s, service_s = requests(play)
         jump_s, jumped_at_s = time.monotonic() + play.calm_s, time.time() + play.calm_s
-        answers = send(self.endpoints, self.port, at_s.tolist(), service_s.tolist())
+        pick = rule(Routing(play.routing), play.seed)
+        answers = send(self.endpoints, self.port, at_s.tolist(), service_s.tolist(), pick)
         serving, held = ([(at - jump_s, size) for at, size in each.sizes] for each in (self.endpoints, self.node))
         phase_s = self._phase_s(jumped_at_s)
         return told(play, answers, serving, held, phase_s)
@@ -211,8 +214,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--standby", type=int, default=6, help="gated pods in reserve")
     parser.add_argument("--push", type=float, default=300.0, help="seconds of 35 requests/s")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--random", action="store_true", help="the balancer picks pods at random, as a Service does")
     asked = parser.parse_args(arguments)
-    print(perform(Ours(asked.standby), Play(push_s=asked.push, seed=asked.seed)))
+    routing = Routing.RANDOM if asked.random else Routing.LEAST_OUTSTANDING
+    print(perform(Ours(asked.standby), Play(push_s=asked.push, seed=asked.seed, routing=routing)))
     return 0
 
 
