@@ -6,7 +6,7 @@ the single row of a tick go through the same code. Definitions: research note "a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
@@ -212,7 +212,7 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
     offset_s = (local_s(then_s.ravel()) - then_s.ravel()).reshape(then_s.shape)
     # Where spans are counted from: the row, and the rows a day and a week after the same local time before.
     origins = here + np.round((offset_s[:, :1] - offset_s) / plan.interval_s).astype(np.intp)
-    extremes = np.column_stack([extreme(past.series, origins[:, each.far], each) for each in plan.extremes])
+    peaks = extremes(past.series, origins, plan.extremes)
     now_s = clock_s[:, None] + offset_s[:, :1]
 
     found = np.empty((len(rows), plan.columns), dtype=np.float32)
@@ -221,7 +221,7 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
         means, before = _spans(past, origins[part], plan, level[part])
         blocks = [
             means,
-            log_ratio(extremes[part] * past.slots_per_request, level[part]),
+            log_ratio(peaks[part] * past.slots_per_request, level[part]),
             log_ratio(past.level[part], past.daily[part])[:, None],
             means[:, plan.then] - before,
             now_s[part] % CLOCKS_S,
@@ -239,15 +239,33 @@ def _spans(past: Past, origins: Rows, plan: Layout, level: Floats) -> tuple[Floa
     return log_ratio(means, level), log_ratio(past.mean(before + plan.before_first, before + plan.before_end), level)
 
 
-def extreme(series: LoadSeries, rows: Rows, wanted: Extreme) -> Floats:
-    """One extreme for each row; 0 where nothing is known."""
-    if len(rows) == 1:
-        end = int(rows[0]) + wanted.end
-        window = series.short(end - wanted.span, max(end, 0))
-        return np.array([wanted.kind.reduce(window) if len(window) else 0.0])
+def extremes(series: LoadSeries, origins: Rows, wanted: Sequence[Extreme]) -> npt.NDArray[np.float32]:
+    """Extremes of some rows, 0 where nothing is known; shape (rows, wanted).
+
+    Args:
+        series: everything before the rows.
+        origins: what spans are counted from, by `Extreme.far`; shape (rows, origins).
+        wanted: which extremes.
+    """
+    if len(origins) > 1:
+        return np.column_stack([_extreme(series, origins[:, each.far], each) for each in wanted])
+    here = int(origins[0, 0])
+    first = max(here - round(DAY_S / series.interval_s), 0)
+    day = series.short(first, here)  # at a tick nearly all spans lie in it
+    found = np.zeros((1, len(wanted)), dtype=np.float32)
+    for place, each in enumerate(wanted):
+        end = max(int(origins[0, each.far]) + each.end, 0)
+        begin = max(end - each.span, 0)
+        span = day[begin - first : end - first] if begin >= first else series.short(begin, end)
+        if len(span):
+            found[0, place] = each.kind.reduce(span)
+    return found
+
+
+def _extreme(series: LoadSeries, rows: Rows, wanted: Extreme) -> npt.NDArray[np.float32]:
     ends = rows + wanted.end
     runs = _running(series.short(), wanted.span, wanted.kind)
-    return np.where(ends > 0, runs[np.clip(ends - 1, 0, len(runs) - 1)], 0.0)
+    return np.where(ends > 0, runs[np.clip(ends - 1, 0, len(runs) - 1)], np.float32(0.0))
 
 
 def _running(values: npt.NDArray[np.float32], span: int, kind: np.ufunc) -> npt.NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.forecast.bins import OFFSET, log_ratio
-from autoscaler.forecast.features import Extreme, Past, Rows, extreme
+from autoscaler.forecast.features import Extreme, Past, Rows, extremes
 
 Floats = npt.NDArray[np.floating]
 
@@ -32,11 +32,11 @@ def scale_free(past: Past, rows: Rows, dispersion: Floats) -> Floats:
     first = here - _intervals(MEANS_S, past.series.interval_s)
     wanted = [Extreme(0, int(span), np.maximum) for span in _intervals(PEAKS_S, past.series.interval_s)]
     wanted += [Extreme(0, int(span), np.minimum) for span in _intervals(LOWS_S, past.series.interval_s)]
-    extremes = np.column_stack([extreme(past.series, rows, each) for each in wanted])
+    peaks = extremes(past.series, here, wanted)
     return np.hstack(
         [
             log_ratio(past.mean(first, np.broadcast_to(here, first.shape)), level),
-            log_ratio(extremes * past.slots_per_request, level),
+            log_ratio(peaks * past.slots_per_request, level),
             log_ratio(past.level, past.daily)[:, None],
             np.log1p(past.silence_s)[:, None],
             np.log(level + OFFSET),
