@@ -32,6 +32,6 @@ def test_eight_pods_serve_within_ten_seconds_no_request_is_lost_and_the_log_give
         assert ready.deployment.read().spec.replicas <= 12
 
     ticks = len(list(read(site.journal)))
-    assert ticks > PLAY.calm_s + PLAY.push_s
+    assert ticks > 0.75 * (PLAY.calm_s + PLAY.push_s)  # one a second, but for those that a busy machine skips
     ended = autoscaler("rerun", site.journal, "--policies", site.policies)
     assert (ended.code, ended.out) == (0, f"{ticks} ticks decided again: the same, byte for byte\n"), ended.err
