@@ -6,7 +6,8 @@ objective: research note "algorithm", C.9).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from autoscaler.capacity.missed import ServiceLaw
 from autoscaler.forecast.dispersion import Dispersion
@@ -15,6 +16,11 @@ from autoscaler.policies.predictive.service import ServiceMeter, increase, prior
 
 LONGEST_SPREAD_S = 300.0
 """What came in a longer gap is not spread over it: that would look like a calm that never was."""
+
+EARLY = 0.2
+"""An interval is finished when so much of it, or less, is still to come: scrapes are never quite on time."""
+ON_TIME = 1e-6
+"""Part of the time between two scrapes that is no delay but arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Demand:
         arrivals: how unevenly they come.
         service: what measures the law.
         queued: requests waiting at the last scrape.
-        last: the last scrape that closed an interval.
+        last: where the last finished interval ended, and what the counters stood at then.
     """
 
     interval_s: float
@@ -75,21 +81,49 @@ class Demand:
         if self.last is None:
             self.last = scrape
             return []
-        last, count = self.last, round((scrape.at_s - self.last.at_s) / self.interval_s)
+        last, gap_s = self.last, scrape.at_s - self.last.at_s
+        count = math.floor(gap_s / self.interval_s + EARLY)
         if count <= 0:
             return []
-        self.last = scrape
+        span_s = count * self.interval_s
         self.law = self.service.measured(self.law, scrape, edges_s)
-        if count * self.interval_s > LONGEST_SPREAD_S or _fell(last.received, scrape.received):
+        if span_s > LONGEST_SPREAD_S or _fell(last.received, scrape.received):
+            self.last = replace(scrape, at_s=last.at_s + span_s)
             self.arrivals.skip()
             return [Gap(count)]
-        requests = increase(last.received, scrape.received) / count
-        misses = (increase(last.late, scrape.late) + increase(last.left, scrape.left)) / count
+        self.last = end = _until(last, scrape, span_s)
+        requests = increase(last.received, end.received) / count
+        misses = (increase(last.late, end.late) + increase(last.left, end.left)) / count
         if count == 1:
             self.arrivals.add(requests)
         else:
             self.arrivals.skip()
         return [Interval(requests, misses, known=count == 1)] * count
+
+
+def _until(last: Scrape, scrape: Scrape, span_s: float) -> Scrape:
+    """What the counters stood at `span_s` after the last interval: on a straight line, where a scrape is later.
+
+    Looks at a fleet whose pods are scraped each at a moment of its own lie as far apart as ticks do, not as intervals.
+    What came since the end belongs to the next one. Nothing is added where a scrape is early.
+    """
+    at_s, gap_s = last.at_s + span_s, scrape.at_s - last.at_s
+    share = span_s / gap_s
+    if share >= 1.0 - ON_TIME:
+        return replace(scrape, at_s=at_s)
+    return replace(
+        scrape,
+        at_s=at_s,
+        received=_between(last.received, scrape.received, share),
+        late=_between(last.late, scrape.late, share),
+        left=_between(last.left, scrape.left, share),
+    )
+
+
+def _between(before: Reading, after: Reading, share: float) -> Reading:
+    if isinstance(before, Missing) or isinstance(after, Missing):
+        return after
+    return before + share * (after - before)
 
 
 def _fell(before: Reading, after: Reading) -> bool:

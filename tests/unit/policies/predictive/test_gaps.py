@@ -5,6 +5,8 @@ from time import process_time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoscaler.forecast.series import LoadSeries
 from autoscaler.model import ColdStart, Fleet, Histogram, Observation, Phase, Pod, Scrape, Signals, Workload
@@ -31,8 +33,11 @@ def scrape(at_s, received):
     ("second", "told"),
     [
         pytest.param((5.0, 30.0), [Interval(30.0, 0.0, known=True)], id="the next scrape"),
-        pytest.param((6.9, 30.0), [Interval(30.0, 0.0, known=True)], id="a late one"),
-        pytest.param((1.0, 30.0), [], id="one too early"),
+        pytest.param(
+            (6.25, 30.0), [Interval(24.0, 0.0, known=True)], id="a late one: what came since belongs to the next"
+        ),
+        pytest.param((4.5, 30.0), [Interval(30.0, 0.0, known=True)], id="a little early"),
+        pytest.param((3.0, 30.0), [], id="one too early"),
         pytest.param((15.0, 30.0), [Interval(10.0, 0.0, known=False)] * 3, id="two were lost: spread, as a guess"),
         pytest.param((3600.0, 30.0), [Gap(720)], id="an hour is not spread"),
         pytest.param((5.0, -30.0), [Gap(1)], id="the counter began anew"),
@@ -44,6 +49,32 @@ def test_what_two_scrapes_tell(second, told):
     first, last = scrape(1e6, 1000.0), scrape(1e6 + second[0], 1000.0 + second[1])
     assert demand.take(Signals((first,))) == []
     assert demand.take(Signals((last,))) == told
+
+
+@given(st.lists(st.tuples(st.floats(0.2, 40.0), st.integers(0, 500)), min_size=1, max_size=60))
+def test_at_whatever_moments_scrapes_come_no_request_and_no_second_is_lost(steps):
+    demand, at_s, total, told = Demand.begin(TTS, 5.0), 1e6, 1000.0, []
+    demand.take(Signals((scrape(at_s, total),)))
+    for gap_s, requests in steps:
+        at_s, total = at_s + gap_s, total + requests
+        told += demand.take(Signals((scrape(at_s, total),)))
+    assert 5.0 * len(told) == pytest.approx(demand.last.at_s - 1e6)
+    assert -1.0 <= at_s - demand.last.at_s + 1e-6 <= 4.0 + 2e-6
+    assert sum(interval.requests for interval in told) == pytest.approx(demand.last.received - 1000.0)
+    assert demand.last.received <= total + 1e-6
+
+
+def test_pods_that_are_scraped_each_at_its_own_moment_make_no_burst():
+    """Ten pods, each seen anew every five seconds at a moment of its own, looked at every second."""
+    random, demand = np.random.default_rng(3), Demand.begin(TTS, 5.0)
+    came = np.cumsum(random.poisson(2.0, (10, 3600)), axis=1)
+    moment = random.integers(0, 5, 10)
+    intervals = []
+    for second in range(5, 3600):
+        seen = second - (second - moment) % 5
+        intervals += demand.take(Signals((scrape(1e6 + seen.max(), float(came[np.arange(10), seen].sum())),)))
+    assert 0.7 <= demand.dispersion <= 1.5
+    assert 5.0 * len(intervals) == pytest.approx(3600.0, abs=15.0)
 
 
 class Run:
