@@ -32,6 +32,7 @@ CONTENDERS: tuple[Contender, ...] = (
     Ours(0),
     Ours(4),
     Ours(6),
+    Ours(4, "serving"),
     Ours(6, "serving"),
     Peer("HPA, busy 60 s", Hpa(0.7, "busy", 60.0, growth="default", family=Family.HPA, **_SAME)),
     Peer("KEDA, rate 2 min", Hpa(0.7, "rate", 120.0, growth="default", family=Family.KEDA, **_SAME)),
