@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.files import atomic
-from autoscaler.forecast import forest, prior, priorfile
+from autoscaler.forecast import prior, priorfile
 from autoscaler.forecast.bins import log_ratio
 from autoscaler.forecast.dispersion import Dispersion
 from autoscaler.forecast.features import past
 from autoscaler.forecast.leadtime import LeadTime, Windows, windows
+from autoscaler.forecast.sample import draw
 from autoscaler.forecast.scalefree import scale_free
 from autoscaler.forecast.series import LoadSeries, spread
 from autoscaler.forecast.trees import Settings
@@ -128,7 +129,7 @@ def lesson(service: Service, spans: Windows, workload: Workload, random: np.rand
     rows = np.arange(FIRST_ROW, len(series) - spans.horizon + 1)
     rows = rows[measured(series, rows, spans.horizon)]
     order, hold = outcomes(series.short() * scale, rows, spans)
-    drawn, weights = forest.draw(hold, service.rows, random)
+    drawn, weights = draw(hold, service.rows, random)
     rows = rows[drawn]
     seen = past(series, rows, scale)
     features = scale_free(seen, rows, _dispersions(series)[rows])

@@ -13,11 +13,32 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.forecast.bins import BINS, bin_of
+from autoscaler.forecast.recent import Recent
 from autoscaler.forecast.trees import Nodes, Settings, Trees, grow
 
 Floats = npt.NDArray[np.floating]
 
 MAX_ROWS = 14_000
+RECENT_SHARE = 0.5
+"""Most that what came since the fit weighs in a leaf, over what the fit found in it: as much as the past may grow until
+the next fit is due. A quarter of an hour of like moments would drown what else was known of a young service."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """Training rows in some leaves, leaf by leaf.
+
+    Attributes:
+        sizes: how many rows are in each leaf; shape (leaves,).
+        bins: their outcomes (order, hold); shape (rows, 2).
+        weights: how many moments each row stands for; shape (rows,).
+        in_leaf: their sum in each leaf; shape (leaves,).
+    """
+
+    sizes: npt.NDArray[np.int64]
+    bins: npt.NDArray[np.uint8]
+    weights: Floats
+    in_leaf: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +63,47 @@ class Forest:
     weights: npt.NDArray[np.float32]
     columns: int
 
-    def histograms(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Distributions of the order and the hold outcome for rows of features; each of shape (rows, BINS), sums 1."""
-        leaves = self.trees.leaves(rows)
-        of_row = np.repeat(np.arange(len(rows)), leaves.shape[1])
+    def leaves(self, rows: Floats) -> npt.NDArray[np.intp]:
+        """The leaf of each tree that each row of features, shape (rows, features), falls into; shape (rows, trees)."""
+        return self.trees.leaves(rows)
+
+    def histograms(self, leaves: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Distributions of the order and the hold outcome in leaves, by the fit alone.
+
+        Args:
+            leaves: of each row; shape (rows, trees).
+
+        Returns:
+            Each of shape (rows, BINS), sums 1.
+        """
+        inside = self._inside(leaves)
+        shares = inside.weights / np.repeat(inside.in_leaf * leaves.shape[1], inside.sizes)
+        of_row = np.repeat(np.arange(len(leaves)), leaves.shape[1])
+        bins = inside.bins + BINS * np.repeat(of_row, inside.sizes)[:, None]
+        order, hold = _counted(bins, shares, len(leaves))
+        return order, hold
+
+    def histogram(self, leaves: npt.NDArray[np.intp], recent: Recent) -> tuple[Floats, Floats]:
+        """The same for one row, whose leaves have the shape (trees,), with what came since the fit."""
+        inside = self._inside(leaves[None])
+        moments, trees = recent.beside(leaves)
+        weights = recent.weights[moments].astype(float)
+        came = np.bincount(trees, weights, len(leaves))
+        counts = np.minimum(1.0, RECENT_SHARE * inside.in_leaf / np.maximum(came, 1e-9))
+        whole = (inside.in_leaf + counts * came) * len(leaves)
+        shares = np.concatenate([inside.weights / np.repeat(whole, inside.sizes), weights * (counts / whole)[trees]])
+        order, hold = _counted(np.concatenate([inside.bins, recent.bins[moments]]), shares, 1)
+        return order[0], hold[0]
+
+    def _inside(self, leaves: npt.NDArray[np.intp]) -> _Inside:
+        """The training rows in leaves, shape (rows, trees)."""
         starts, ends = self._spans(leaves)
         sizes = ends - starts
         # Places of all leaves' rows in one array: consecutive numbers, shifted to each leaf's start.
         before = np.cumsum(sizes) - sizes
         kept = self.rows[np.arange(before[-1] + sizes[-1]) + np.repeat(starts - before, sizes)]
         weights = self.weights[kept].astype(float)
-        in_leaf = np.add.reduceat(weights, before)
-        weights /= np.repeat(in_leaf * leaves.shape[1], sizes)
-        bins = self.bins[kept] + BINS * np.repeat(of_row, sizes)[:, None]
-        shape = (len(rows), BINS)
-        order, hold = (np.bincount(bins[:, i], weights, len(rows) * BINS).astype(float).reshape(shape) for i in (0, 1))
-        return order, hold
+        return _Inside(sizes, self.bins[kept], weights, np.add.reduceat(weights, before))
 
     def _spans(self, leaves: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Where the rows of leaves, shape (rows, trees), begin and end in `rows`; shapes (rows * trees,)."""
@@ -66,6 +112,12 @@ class Forest:
         ends[ends == 0] = in_tree  # the last leaf of a tree: the next begins anew
         before = np.arange(leaves.shape[1]) * in_tree
         return (starts + before).ravel(), (ends + before).ravel()
+
+
+def _counted(bins: npt.NDArray[Any], shares: Floats, rows: int) -> tuple[Floats, Floats]:
+    """Order and hold outcomes by bin, each of shape (rows, BINS); a row's bins follow those of the row before."""
+    order, hold = (np.bincount(bins[:, i], shares, rows * BINS).astype(float).reshape(rows, BINS) for i in (0, 1))
+    return order, hold
 
 
 def fit(features: Floats, outcomes: Floats, weights: Floats, seed: int, settings: Settings | None = None) -> Forest:
@@ -96,27 +148,3 @@ def fit(features: Floats, outcomes: Floats, weights: Floats, seed: int, settings
 def _digest(nodes: Nodes, *parts: npt.NDArray[Any]) -> str:
     whole: tuple[npt.NDArray[Any], ...] = (nodes.feature, nodes.threshold, *parts)
     return hashlib.sha256(b"".join(part.tobytes() for part in whole)).hexdigest()[:16]
-
-
-def draw(load: Floats, wanted: int, random: np.random.Generator) -> tuple[npt.NDArray[np.intp], Floats]:
-    """Training rows, half of them uniform and half in proportion to the load, and how many each stands for.
-
-    Misses count by the request, so busy moments must be known best; the weights undo it in the leaves.
-
-    Args:
-        load: load that followed each candidate; shape (candidates,).
-        wanted: most rows to take.
-        random: where the draw comes from.
-
-    Returns:
-        Indices of the drawn candidates, ascending, and their weights; shapes (drawn,).
-    """
-    count = len(load)
-    if count <= wanted:
-        return np.arange(count), np.ones(count)
-    probability = 0.5 / count + 0.5 * load / max(float(load.sum()), 1e-12)
-    probability /= probability.sum()
-    places = (np.arange(wanted) + random.random()) / wanted
-    drawn = np.minimum(np.searchsorted(np.cumsum(probability), places), count - 1)
-    rows, times = np.unique(drawn, return_counts=True)
-    return rows, times / (wanted * probability[rows])

@@ -181,7 +181,8 @@ def take_along(memory: Memory, before: Memory) -> None:
 
     That follows from what was seen alone, whatever was decided: so a log that is run again finds it, too.
     """
-    memory.traffic, memory.demand, memory.model = before.traffic, before.demand, before.model
+    memory.traffic, memory.demand = before.traffic, before.demand
+    memory.model, memory.recent = before.model, before.recent
     memory.lead, memory.windows = before.lead, before.windows
     memory.order_residuals, memory.hold_residuals = before.order_residuals, before.hold_residuals
     memory.trust, memory.borrowing, memory.watch = before.trust, before.borrowing, before.watch

@@ -15,6 +15,7 @@ from autoscaler.forecast.bins import OFFSET, quantile
 from autoscaler.forecast.features import LEVEL_S, LONGEST_SILENCE_S, Past, features, is_high, past
 from autoscaler.forecast.gaps import expected
 from autoscaler.forecast.mixture import GONE_S
+from autoscaler.forecast.recent import Recent
 from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import KEPT_S
 from autoscaler.policies.predictive.calendar import announced, raised
@@ -60,6 +61,8 @@ def capacity(memory: Memory, settings: Settings) -> Table:
 def adopt(memory: Memory, model: Model) -> None:
     """Use a finished model. One that was fitted for other windows brings them along: outcomes are booked anew."""
     memory.model = model
+    forest, pending = model.forest, len(memory.traffic.levels)
+    memory.recent = Recent.of(model.pool, trees=len(forest.trees.nodes), leaves=len(forest.first) - 1, pending=pending)
     if model.windows == memory.windows:
         return
     memory.windows = model.windows
@@ -82,6 +85,8 @@ def remember(memory: Memory, interval: Interval) -> None:
     if is_high(traffic.series, scale):
         traffic.last_high_s = traffic.series.end_s
     memory.trust.interval_ended()
+    if memory.recent is not None:
+        memory.recent.interval_ended()
     if memory.borrowing is not None:
         memory.borrowing.interval_ended()
     if not interval.known:
@@ -111,6 +116,8 @@ def _forget_pending(memory: Memory) -> None:
     """No forecast whose windows are not over will be judged: they moved, or a part of them was not measured."""
     memory.traffic.levels.clear()
     memory.trust.forget_pending()
+    if memory.recent is not None:
+        memory.recent.forget_pending()
     if memory.borrowing is not None:
         memory.borrowing.forget_pending()
 
@@ -124,6 +131,8 @@ def _book(memory: Memory, level: float) -> None:
     memory.order_residuals.add(ratios[0])
     memory.hold_residuals.add(ratios[1])
     memory.trust.window_ended(order)
+    if memory.recent is not None:
+        memory.recent.window_ended(ratios, hold)
     if memory.borrowing is not None:
         memory.borrowing.window_ended(ratios, (order, hold))
 
@@ -170,9 +179,9 @@ def forecast(memory: Memory, settings: Settings, own: Laws | None = None) -> Law
     present, trust = _present(memory), memory.trust
     trust.failure = ""
     residual = memory.order_residuals.histogram, memory.hold_residuals.histogram
-    model, borrowing = memory.model, memory.borrowing
-    if own is None and model is not None:
-        own = trust.attempt(partial(_own_forecast, model, present, settings))
+    model, recent, borrowing = memory.model, memory.recent, memory.borrowing
+    if own is None and model is not None and recent is not None:
+        own = trust.attempt(partial(_own_forecast, model, recent, present, settings))
     own = own or residual
     used = residual if trust.left else own
     if borrowing is not None:
@@ -198,11 +207,12 @@ def _with_calendar(memory: Memory, settings: Settings, laws: Laws) -> Laws:
     return order, hold
 
 
-def _own_forecast(model: Model, present: Past, settings: Settings) -> Laws:
+def _own_forecast(model: Model, recent: Recent, present: Past, settings: Settings) -> Laws:
     """What the service's own past says."""
     now = np.array([len(present.series)])
-    order, hold = model.forest.histograms(features(present, now, model.layout, settings.local_s))
-    return order[0], hold[0]
+    [leaves] = model.forest.leaves(features(present, now, model.layout, settings.local_s))
+    recent.noted(leaves)
+    return model.forest.histogram(leaves, recent)
 
 
 def _foreseen(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> Iterator[Laws | None]:
@@ -219,7 +229,8 @@ def _foreseen(memory: Memory, settings: Settings, counts: Floats, known: Bools) 
         part = slice(first, first + LINES)
         lines = features(seen.of(part), rows[part], model.layout, settings.local_s)
         for begin in range(0, len(lines), BATCH):
-            yield from zip(*model.forest.histograms(lines[begin : begin + BATCH]), strict=True)
+            leaves = model.forest.leaves(lines[begin : begin + BATCH])
+            yield from zip(*model.forest.histograms(leaves), strict=True)
 
 
 def known_s(memory: Memory) -> float:

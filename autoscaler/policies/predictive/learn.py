@@ -13,6 +13,7 @@ from autoscaler.forecast.bins import log_ratio
 from autoscaler.forecast.features import LEVEL_S, features, layout, past
 from autoscaler.forecast.leadtime import Windows
 from autoscaler.forecast.periods import unlisted_period_s
+from autoscaler.forecast.sample import Pool, draw
 from autoscaler.forecast.series import SHORT, LoadSeries
 from autoscaler.model import Fitted
 from autoscaler.policies.predictive.memory import Model
@@ -57,14 +58,15 @@ def learn(
     if len(rows) < LEAST_ROWS:
         return None
     order, hold = outcomes(series.short() * slots_per_request, rows, windows)
-    drawn, weights = forest.draw(hold, forest.MAX_ROWS, np.random.default_rng([seed, count]))
+    pool = Pool.of(hold, forest.MAX_ROWS)
+    drawn, weights = draw(hold, pool.wanted, np.random.default_rng([seed, count]))
     rows, order, hold = rows[drawn], order[drawn], hold[drawn]
     rhythm_s = unlisted_period_s(series)
     plan = layout(series, windows.lead, (rhythm_s,) if rhythm_s else ())
     seen = past(series, rows, slots_per_request)
     ratios = np.column_stack([log_ratio(order, seen.level), log_ratio(hold, seen.level)])
     grown = forest.fit(features(seen, rows, plan, local_s), ratios, weights, seed)
-    return Fitted(grown.digest, Model(grown, plan, windows, rhythm_s))
+    return Fitted(grown.digest, Model(grown, pool, plan, windows, rhythm_s))
 
 
 def outcomes(short: npt.NDArray[np.floating], rows: npt.NDArray[np.intp], windows: Windows) -> tuple[Floats, Floats]:

@@ -15,7 +15,9 @@ import numpy.typing as npt
 from autoscaler.forecast.features import DAY_S, LEVEL_S, Layout
 from autoscaler.forecast.forest import Forest
 from autoscaler.forecast.leadtime import LeadTime, Windows
+from autoscaler.forecast.recent import Recent
 from autoscaler.forecast.residual import Residuals
+from autoscaler.forecast.sample import Pool
 from autoscaler.forecast.series import LoadSeries
 from autoscaler.model import Proposal
 from autoscaler.policies.predictive.borrowing import Borrowing
@@ -72,6 +74,8 @@ class Model:
     """A finished forest with what it was fitted for."""
 
     forest: Forest
+    pool: Pool
+    """Of the moments that it was grown on."""
     layout: Layout
     windows: Windows
     rhythm_s: float | None = None
@@ -118,6 +122,8 @@ class Memory:
     announced: Announced = field(default_factory=Announced)
     """What the calendar says of the hold window, in requests an interval."""
     model: Model | None = None
+    recent: Recent | None = None
+    """What came since the model was learned."""
     borrowing: Borrowing | None = None
     """What other services taught, while the own history is short."""
     gate: Gate | None = None

@@ -362,7 +362,7 @@ class PredictivePolicy:
         scale, settings = slots_per_request(memory), self.settings
         fitted = learn(memory.traffic.series, memory.windows, scale, settings.local_s, settings.seed)
         if fitted is not None:
-            memory.model = fitted.model
+            adopt(memory, fitted.model)
 
     def _fit(self, memory: Memory, now_s: float) -> Fit | None:
         """A refit that is due, as a job of its own."""

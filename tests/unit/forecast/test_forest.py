@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesRegressor
 
 from autoscaler.forecast.bins import BINS, CENTRES, bin_of, loads, log_ratio, quantile
-from autoscaler.forecast.forest import MAX_ROWS, draw, fit
+from autoscaler.forecast.forest import MAX_ROWS, fit
 from autoscaler.forecast.trees import Settings, Trees, grow
 
 
@@ -29,7 +29,7 @@ def test_the_walk_ends_in_scikit_learns_leaves(lesson):
     )
     taught = grown.apply(features)
     rows = np.random.default_rng(2).normal(size=(20, 2))
-    for leaves, forecast in zip(grown.apply(rows), forest.histograms(rows)[0], strict=True):
+    for leaves, forecast in zip(grown.apply(rows), forest.histograms(forest.leaves(rows))[0], strict=True):
         expected = np.zeros(BINS)
         for tree, leaf in enumerate(leaves):
             inside = taught[:, tree] == leaf
@@ -42,10 +42,10 @@ def test_a_forecast_is_a_distribution_that_follows_its_feature(lesson):
     forest = fit(*lesson, seed=1, settings=Settings(features_a_split=1.0))
     means = []
     for value in (-1.0, 0.0, 1.0):
-        for histogram in forest.histograms(np.array([[value, 0.0]])):
+        for histogram in forest.histograms(forest.leaves(np.array([[value, 0.0]]))):
             assert histogram.sum() == pytest.approx(1.0)
             assert (histogram >= 0).all()
-        means.append(float(forest.histograms(np.array([[value, 0.0]]))[0][0] @ CENTRES))
+        means.append(float(forest.histograms(forest.leaves(np.array([[value, 0.0]])))[0][0] @ CENTRES))
     assert means == pytest.approx([-1.0, 0.0, 1.0], abs=0.15)
 
 
@@ -85,22 +85,6 @@ def test_a_model_stays_small(lesson):
     trees = forest.trees
     arrays = (trees.feature, trees.threshold, trees.children, forest.first, forest.rows, forest.bins, forest.weights)
     assert sum(array.nbytes for array in arrays) < 2_000_000
-
-
-@given(st.integers(1, 400), st.integers(10, 200), st.integers(0, 99))
-def test_the_drawn_rows_stand_for_all(candidates, wanted, seed):
-    random = np.random.default_rng(seed)
-    load = random.exponential(size=candidates)
-    rows, weights = draw(load, wanted, random)
-    assert len(rows) <= max(wanted, 0) or candidates <= wanted
-    assert (np.diff(rows) > 0).all()
-    assert weights.sum() == pytest.approx(candidates, rel=0.6)
-
-
-def test_busy_moments_are_drawn_more_often():
-    load = np.where(np.arange(100_000) % 100 == 0, 50.0, 0.1)
-    rows, _ = draw(load, 2000, np.random.default_rng(1))
-    assert (load[rows] > 1).mean() > 0.3
 
 
 @given(st.floats(0, 500), st.floats(0, 500))

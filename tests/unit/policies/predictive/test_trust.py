@@ -1,10 +1,13 @@
 """The own model is used only while it works and is worth it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from autoscaler.forecast.bins import BINS, bin_of
 from autoscaler.forecast.features import layout
+from autoscaler.forecast.sample import Pool
 from autoscaler.forecast.series import LoadSeries
 from autoscaler.model import ColdStart, Fitted, Fleet, Histogram, Observation, Phase, Pod, Scrape, Signals, Workload
 from autoscaler.policies.predictive.memory import Model
@@ -26,15 +29,21 @@ def sure(ratio: float):
 
 
 class Says:
-    """A forest that always says the same, or raises it."""
+    """A forest of one leaf that always says the same, or raises it."""
+
+    trees = SimpleNamespace(nodes=[0])
+    first = (0, 0)
 
     def __init__(self, what):
         self.what = what
 
-    def histograms(self, row):
+    def leaves(self, rows):
+        return np.zeros((len(rows), 1), dtype=np.intp)
+
+    def histogram(self, leaves, recent):
         if isinstance(self.what, Exception):
             raise self.what
-        return self.what[None], self.what[None]
+        return self.what, self.what
 
 
 def run(forest, ticks=300, requests=50.0):
@@ -50,7 +59,7 @@ def run(forest, ticks=300, requests=50.0):
         fitted = None
         if tick == 120:
             plan = layout(LoadSeries(5.0, 0.0), memory.windows.lead)
-            fitted = Fitted("made", Model(Says(forest), plan, memory.windows))
+            fitted = Fitted("made", Model(Says(forest), Pool(1, 1.0, 1), plan, memory.windows))
         seen = Observation(at_s + 3.0, Signals((scrape,), edges_s=(0.8,)), pods, fitted=fitted)
         memory, wish = policy.propose(memory, seen)
         wishes.append(wish)

@@ -1,0 +1,109 @@
+"""What came since a forest was grown: between two fits its leaves go on learning.
+
+A fit is dear and seldom made; into which leaves a moment falls is known at every tick anyway. So its outcome joins
+them as soon as it is known, and the next like moment is forecast with it. The splits stay: those are what a fit is for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autoscaler.forecast.bins import bin_of
+from autoscaler.forecast.sample import Pool
+
+Leaves = npt.NDArray[np.intp]
+
+ROOM = 256
+
+
+@dataclass(slots=True)
+class Recent:
+    """Moments since a forest was grown; updated in place.
+
+    Attributes:
+        pool: what the forest was grown on; of what comes the same part is kept.
+        leaves: which one of each tree the moments fell into; shape (room, trees).
+        bins: outcomes (order, hold) of the moments; shape (room, 2).
+        weights: how many moments each stands for; shape (room,).
+        made: leaves that the forecasts before each of the last intervals came from, None where none was made; oldest
+            first.
+        count: moments that are kept.
+        due: moments, in draws, that are not kept yet: the next one is when they make a whole.
+    """
+
+    pool: Pool
+    leaves: npt.NDArray[np.unsignedinteger[Any]]
+    bins: npt.NDArray[np.uint8]
+    weights: npt.NDArray[np.float32]
+    made: deque[Leaves | None] = field(default_factory=deque)
+    count: int = 0
+    due: float = 0.5
+    _latest: Leaves | None = None
+
+    @classmethod
+    def of(cls, pool: Pool, trees: int, leaves: int, pending: int) -> Recent:
+        """Nothing came yet.
+
+        Args:
+            pool: what the forest was grown on.
+            trees: how many it has.
+            leaves: how many these have, in all.
+            pending: intervals whose moments' windows are not over.
+        """
+        return cls(
+            pool,
+            leaves=np.zeros((ROOM, trees), dtype=np.min_scalar_type(leaves)),
+            bins=np.zeros((ROOM, 2), dtype=np.uint8),
+            weights=np.zeros(ROOM, dtype=np.float32),
+            made=deque([None] * pending),
+        )
+
+    def noted(self, leaves: Leaves) -> None:
+        """A forecast was made from a leaf of each tree; shape (trees,)."""
+        self._latest = leaves
+
+    def interval_ended(self) -> None:
+        """The latest forecast was the last one before this interval."""
+        self.made.append(self._latest)
+        self._latest = None
+
+    def forget_pending(self) -> None:
+        """Moments whose windows are not over teach nothing."""
+        self.made.clear()
+        self._latest = None
+
+    def window_ended(self, ratios: tuple[float, float], load: float) -> None:
+        """The windows of the oldest moment are over.
+
+        Args:
+            ratios: what came, as logarithmic ratios to the level of then, in the order and in the hold window.
+            load: the largest in the hold window, in busy slots.
+        """
+        leaves = self.made.popleft()
+        if leaves is None:
+            return
+        chance = self.pool.chance(load)
+        self.due += chance
+        if self.due < 1.0:
+            return
+        self.due -= 1.0
+        if self.count == len(self.weights):
+            self._double()
+        self.leaves[self.count], self.bins[self.count] = leaves, bin_of(ratios)
+        self.weights[self.count] = 1.0 / chance
+        self.count += 1
+
+    def _double(self) -> None:
+        self.leaves, self.bins, self.weights = (
+            np.concatenate([part, np.zeros_like(part)]) for part in (self.leaves, self.bins, self.weights)
+        )
+
+    def beside(self, leaves: Leaves) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """The kept moments that fell into leaves of one row, shape (trees,), and the trees where they did."""
+        moments, trees = np.nonzero(self.leaves[: self.count] == leaves.astype(self.leaves.dtype))
+        return moments, trees
