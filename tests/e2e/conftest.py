@@ -1,5 +1,5 @@
 """Real servers for the whole program."""
 
-from rig.fixtures import cluster, installed, kubeconfig, namespace, pods, prometheus
+from rig.fixtures import account, cluster, installed, kubeconfig, namespace, operators_kubeconfig, pods, prometheus
 
-__all__ = ["cluster", "installed", "kubeconfig", "namespace", "pods", "prometheus"]
+__all__ = ["account", "cluster", "installed", "kubeconfig", "namespace", "operators_kubeconfig", "pods", "prometheus"]

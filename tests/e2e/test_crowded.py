@@ -1,7 +1,7 @@
 """A namespace that holds no more pods, and a second controller that sizes the same target."""
 
 import pytest
-import yaml
+from rig.account import grant
 from rig.controller import controller
 from rig.installed import scale_writes
 from rig.processes import wait_for
@@ -60,10 +60,9 @@ def test_two_controllers_of_two_namespaces_leave_a_target_alone_that_they_both_s
     tts = cluster.deploy(namespace, "tts", 3)
     carry(pods, tts, IDLE)
     elsewhere = cluster.namespace()
-    settings = yaml.safe_load(kubeconfig.read_text())
-    settings["contexts"][0]["context"]["namespace"] = elsewhere
-    other = tmp_path / "other"
-    other.write_text(yaml.safe_dump(settings))
+    stranger = grant(cluster, elsewhere)
+    stranger.bind("role=speech-autoscaler-targets", namespace)
+    other = stranger.kubeconfig(tmp_path / "other")
     texts = {"few": policy("tts", prometheus.url, most=2), "many": policy("tts", prometheus.url, least=4)}
     for name, text in texts.items():
         (tmp_path / name).mkdir()

@@ -2,9 +2,10 @@
 
 import pytest
 from kubernetes import client
+from rig.account import used
 from rig.cluster import keda_kinds
 from rig.command import autoscaler
-from rig.installed import granted, install, scale_writes, used, written_by
+from rig.installed import granted, install, scale_writes, written_by
 from rig.processes import wait_for
 from rig.scene import BUSY, IDLE, carry, events, policy, status_of
 

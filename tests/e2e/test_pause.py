@@ -15,9 +15,9 @@ def paused(cluster, namespace):
 
 
 @pytest.mark.parametrize("command", ["pause", "resume"])
-def test_a_name_that_means_nothing_is_neither_paused_nor_resumed(cluster, namespace, kubeconfig, command):
+def test_a_name_that_means_nothing_is_neither_paused_nor_resumed(cluster, namespace, operators_kubeconfig, command):
     cluster.deploy(namespace, "tts", 1)
-    ended = autoscaler(command, "tss", "--kubeconfig", kubeconfig)
+    ended = autoscaler(command, "tss", "--kubeconfig", operators_kubeconfig)
     assert (ended.code, ended.out) == (exits.USAGE, "")
     assert (
         f"{namespace}/tss: no such Deployment, and no controller in namespace {namespace} has told of it" in ended.err
@@ -26,17 +26,17 @@ def test_a_name_that_means_nothing_is_neither_paused_nor_resumed(cluster, namesp
     assert paused(cluster, namespace) == {}
 
 
-def test_a_deployment_may_be_paused_before_any_controller_tells_of_it(cluster, namespace, kubeconfig):
+def test_a_deployment_may_be_paused_before_any_controller_tells_of_it(cluster, namespace, operators_kubeconfig):
     cluster.deploy(namespace, "tts", 1)
-    ended = autoscaler("pause", "tts", "--kubeconfig", kubeconfig)
+    ended = autoscaler("pause", "tts", "--kubeconfig", operators_kubeconfig)
     assert (ended.code, ended.out) == (exits.OK, f"{namespace}/tts paused\n")
     assert "no controller" in ended.err
     assert paused(cluster, namespace) == {f"{namespace}/tts": True}
 
 
-def test_a_target_that_is_gone_for_now_may_be_resumed(cluster, namespace, kubeconfig):
+def test_a_target_that_is_gone_for_now_may_be_resumed(cluster, namespace, operators_kubeconfig):
     deployment = cluster.deploy(namespace, "tts", 1)
-    autoscaler("pause", "tts", "--kubeconfig", kubeconfig)
+    autoscaler("pause", "tts", "--kubeconfig", operators_kubeconfig)
     deployment.delete()
-    assert autoscaler("resume", "tts", "--kubeconfig", kubeconfig).code == exits.OK
+    assert autoscaler("resume", "tts", "--kubeconfig", operators_kubeconfig).code == exits.OK
     assert paused(cluster, namespace) == {f"{namespace}/tts": False}

@@ -138,10 +138,10 @@ def test_a_dry_run_takes_no_lease_and_writes_nothing(
 
 
 def test_a_paused_target_stays_as_it_is_until_it_is_resumed(
-    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
+    tmp_path, cluster, namespace, kubeconfig, operators_kubeconfig, policies, pods, services
 ):
     tts, asr = services
-    assert autoscaler("pause", "tts", "--kubeconfig", kubeconfig).out == f"{namespace}/tts paused\n"
+    assert autoscaler("pause", "tts", "--kubeconfig", operators_kubeconfig).out == f"{namespace}/tts paused\n"
     with controller(tmp_path, "pod-a", policies, kubeconfig) as ours:
         carry(pods, tts, 0.95)
         carry(pods, asr, 0.95)
@@ -149,7 +149,7 @@ def test_a_paused_target_stays_as_it_is_until_it_is_resumed(
         # A first status may be of a tick that saw no load yet: it is the policy that asks for 2 then.
         wait_for("the pause to rule", lambda: ruling(status_of(cluster, namespace, "tts")) == (True, "pause"))
         assert tts.read().spec.replicas == 2
-        autoscaler("resume", "tts", "--kubeconfig", kubeconfig)
+        autoscaler("resume", "tts", "--kubeconfig", operators_kubeconfig)
         wait_for("tts to grow", lambda: tts.read().spec.replicas == 3)
         wait_for("the new status", lambda: status_of(cluster, namespace, "tts")["serving"] == 3)
         assert ours.get("/readyz")[0] == 200

@@ -14,12 +14,12 @@ PLAY = Play(push_s=60.0, calm_s=20.0)
 
 
 @pytest.fixture
-def site(tmp_path, cluster, namespace, kubeconfig):
+def site(tmp_path, cluster, namespace):
     folder = tmp_path / "prometheus"
     folder.mkdir()
     try:
         with prometheus_server("3", folder, SCRAPE_S) as server:
-            yield Site(tmp_path, cluster, namespace, kubeconfig, server)
+            yield Site(tmp_path, cluster, namespace, server)
     except programs.Absent as missing:
         pytest.skip(f"needs Prometheus 3: {missing}")
 

@@ -1,5 +1,5 @@
 """Real servers for the adapters."""
 
-from rig.fixtures import cluster, namespace, pods, prometheus
+from rig.fixtures import account, cluster, kubeconfig, namespace, pods, prometheus
 
-__all__ = ["cluster", "namespace", "pods", "prometheus"]
+__all__ = ["account", "cluster", "kubeconfig", "namespace", "pods", "prometheus"]

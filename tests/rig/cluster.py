@@ -73,7 +73,7 @@ class Cluster:
         self.apps.create_namespaced_deployment(namespace, body)
         return Deployment(self, namespace, name, f"app={name}")
 
-    def requests(self, user: str = "admin", verb: str = "") -> Iterator[Mapping[str, Any]]:
+    def requests(self, user: str, verb: str = "") -> Iterator[Mapping[str, Any]]:
         """What the audit log says that a user asked for, oldest first."""
         for line in self.plane.audit_log.read_text().splitlines():
             event = json.loads(line)

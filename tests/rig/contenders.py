@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import yaml
 from rig import programs
+from rig.account import grant
 from rig.cluster import Cluster, Deployment
 from rig.controller import controller
 from rig.external_metrics import external_metrics
@@ -40,7 +41,6 @@ class Site:
     folder: Path
     cluster: Cluster
     namespace: str
-    kubeconfig: Path
     prometheus: PrometheusServer
 
     @property
@@ -114,7 +114,9 @@ class Ours:
         """See `Contender`."""
         site.policies.mkdir()
         (site.policies / "push.yaml").write_text(self.policy(site.namespace, site.prometheus.url))
-        with controller(site.folder, "pod-a", site.policies, site.kubeconfig, "--journal", site.journal) as ours:
+        components = ("gated",) if self.mode == "gated" else ()
+        kubeconfig = grant(site.cluster, site.namespace, *components).kubeconfig(site.folder / "controllers-kubeconfig")
+        with controller(site.folder, "pod-a", site.policies, kubeconfig, "--journal", site.journal) as ours:
             wait_for("the controller to lead", ours.leading)
             wait_for("its first decision", lambda: "desired_replicas{" in ours.get("/metrics")[1])
             yield

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from rig import programs
+from rig.account import ASKED_FOR, Account, grant, operator, used
 from rig.cluster import Cluster
 from rig.control_plane import control_plane
 from rig.exporter import Exporter, exporter
@@ -41,13 +41,24 @@ def installed(cluster: Cluster, tmp_path: Path) -> Installed:
 
 
 @pytest.fixture
-def kubeconfig(cluster: Cluster, namespace: str, tmp_path: Path) -> Path:
-    """The cluster's own, in the namespace of this test: that is where the Lease and the statuses are."""
-    settings = yaml.safe_load(cluster.plane.kubeconfig.read_text())
-    settings["contexts"][0]["context"]["namespace"] = namespace
-    path = tmp_path / "kubeconfig"
-    path.write_text(yaml.safe_dump(settings))
-    return path
+def account(cluster: Cluster, namespace: str) -> Iterator[Account]:
+    """The controller's account in the namespace of this test; the rights that the manifests give it have to suffice."""
+    made = grant(cluster, namespace)
+    yield made
+    refused = used(event for event in cluster.requests(made.user) if event["responseStatus"]["code"] == 403)
+    assert refused <= ASKED_FOR, f"not granted: {refused - ASKED_FOR}"
+
+
+@pytest.fixture
+def kubeconfig(account: Account, tmp_path: Path) -> Path:
+    """How the controller reaches the API server: under its account."""
+    return account.kubeconfig(tmp_path / "kubeconfig")
+
+
+@pytest.fixture
+def operators_kubeconfig(cluster: Cluster, namespace: str, tmp_path: Path) -> Path:
+    """How a person reaches it, for the commands that people type: see `operator`."""
+    return operator(cluster, namespace).kubeconfig(tmp_path / "operators-kubeconfig")
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +11,12 @@ from typing import Any
 
 import yaml
 from kubernetes import client
+from rig.account import NAME, Account, overlay
 from rig.cluster import Cluster
 from rig.controller import ControllerProcess, controller
 from rig.processes import wait_for
 from rig.programs import REPOSITORY
 
-NAME = "speech-autoscaler"
 _POD = "authentication.kubernetes.io/pod-name"
 
 
@@ -31,9 +29,9 @@ class Installed:
     folder: Path
 
     @property
-    def account(self) -> str:
-        """Who the controller is to the API server."""
-        return f"system:serviceaccount:{self.namespace}:{NAME}"
+    def account(self) -> Account:
+        """Whose rights the controller has."""
+        return Account(self.cluster, self.namespace)
 
     def pods(self) -> list[str]:
         """Names of the controller's pods, which its Deployment has ordered."""
@@ -47,17 +45,7 @@ class Installed:
 
     def kubeconfig(self, pod: str, url: str | None = None) -> Path:
         """How a process of a pod reaches the API server: with a token bound to that pod, over another URL on wish."""
-        bound = {"apiVersion": "v1", "kind": "Pod", "name": pod}
-        asked = {"spec": {"boundObjectRef": bound, "expirationSeconds": 3600, "audiences": None}}
-        token = self.cluster.core.create_namespaced_service_account_token(NAME, self.namespace, asked).status.token
-        settings = yaml.safe_load(self.cluster.plane.kubeconfig.read_text())
-        settings["users"] = [{"name": NAME, "user": {"token": token}}]
-        settings["contexts"][0]["context"] |= {"user": NAME, "namespace": self.namespace}
-        if url:
-            settings["clusters"][0]["cluster"]["server"] = url
-        path = self.folder / f"kubeconfig-{pod}"
-        path.write_text(yaml.safe_dump(settings))
-        return path
+        return self.account.kubeconfig(self.folder / f"kubeconfig-{pod}", pod, url)
 
     def policies(self, **texts: str) -> Path:
         """A folder with policy files, by name; without any, those that were installed."""
@@ -113,7 +101,7 @@ class Installed:
 
     def asked(self, **only: object) -> Iterator[Mapping[str, Any]]:
         """What the controllers asked the API server for, by its audit log, oldest first."""
-        for event in self.cluster.requests(self.account):
+        for event in self.cluster.requests(self.account.user):
             if all(event[key] == value for key, value in only.items()):
                 yield event
 
@@ -162,16 +150,7 @@ def scale_times(installed: Installed) -> list[str]:
 def install(cluster: Cluster, folder: Path, *components: str) -> Installed:
     """Apply the manifests, fenced, to a namespace of their own, with some of their components."""
     namespace = cluster.namespace()
-    copy = folder / "manifests"
-    shutil.copytree(REPOSITORY / "manifests", copy)
-    base = copy / "base" / "kustomization.yaml"
-    base.write_text(re.sub(r"(?m)^namespace: \S+", f"namespace: {namespace}", base.read_text()))
-    overlay = copy / "overlays" / "mine"
-    overlay.mkdir()
-    added = [f"../../components/{name}" for name in components]
-    kustomization = {"kind": "Kustomization", "resources": ["../fenced"], "components": added}
-    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    cluster.kubectl("apply", "-k", overlay)
+    cluster.kubectl("apply", "-k", overlay(folder, namespace, *components))
     return Installed(cluster, namespace, folder)
 
 
@@ -194,18 +173,6 @@ def granted(cluster: Cluster, namespace: str, *cluster_roles: str) -> set[tuple[
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
-    }
-
-
-def used(events: Iterable[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
-    """Group, resource and verb of every request."""
-    return {
-        (
-            event["objectRef"].get("apiGroup", ""),
-            "/".join(filter(None, (event["objectRef"]["resource"], event["objectRef"].get("subresource")))),
-            event["verb"],
-        )
-        for event in events
     }
 
 

@@ -194,13 +194,13 @@ def site() -> Iterator[Site]:
         folder, cluster = Path(name), Cluster(plane)
         (folder / "prometheus").mkdir()
         with prometheus_server("3", folder / "prometheus", SCRAPE_S) as prometheus:
-            yield Site(folder, cluster, cluster.namespace(), plane.kubeconfig, prometheus)
+            yield Site(folder, cluster, cluster.namespace(), prometheus)
 
 
 def perform(contender: Contender, play: Play, log: Path | None = None) -> Told:
     """Play it once, on a site of its own; our decision log goes where it is said to."""
     with site() as here, stage(here, contender, play) as ready:
-        look = f"kubectl --kubeconfig {here.kubeconfig} -n {here.namespace} get pods -L {ROLE}"
+        look = f"kubectl --kubeconfig {here.cluster.plane.kubeconfig} -n {here.namespace} get pods -L {ROLE}"
         print(f"{contender.name}: {look}", file=sys.stderr, flush=True)
         found = ready.tell(play)
         if log and here.journal.exists():

@@ -15,9 +15,9 @@ QUICK = Timing(3.0, 2.0, 0.5)
 
 
 @pytest.fixture
-def stores(cluster, namespace):
+def stores(kubeconfig, namespace):
     """The same Lease, each time over connections of its own."""
-    return lambda: ClusterLease(connect(cluster.plane.kubeconfig), namespace, "speech-autoscaler", 1.0)
+    return lambda: ClusterLease(connect(kubeconfig), namespace, "speech-autoscaler", 1.0)
 
 
 def elector(store, name):

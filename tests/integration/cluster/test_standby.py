@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from rig.account import grant
 from rig.cluster import Deployment
 from rig.node import InstantRuntime, node
 from rig.processes import wait_for
@@ -53,8 +54,8 @@ class Target:
 
 
 @pytest.fixture
-def target(cluster, namespace):
-    api = connect(cluster.plane.kubeconfig)
+def target(cluster, namespace, tmp_path):
+    api = connect(grant(cluster, namespace, "gated").kubeconfig(tmp_path / "kubeconfig"))
     runtime = InstantRuntime()
     with node(cluster, namespace, runtime):
         tts = cluster.order(namespace, "tts", 4)

@@ -36,8 +36,9 @@ class TestRealServer:
         return cluster.deploy(namespace, "tts", 2)
 
     @pytest.fixture
-    def api(self, cluster):
-        return connect(cluster.plane.kubeconfig)
+    def api(self, kubeconfig):
+        """Under the controller's account."""
+        return connect(kubeconfig)
 
     def test_the_watched_fleet_is_the_one_that_is_read(self, api, tts):
         with watching(api, tts.namespace, watch_s=2) as watched:
@@ -84,7 +85,7 @@ class TestRealServer:
         with watching(api, tts.namespace) as watched:
             wait_for("the first lists", lambda: watched.problem() is None)
             assert watched.rival("tts") is None
-            scaling = client.AutoscalingV2Api(api)
+            scaling = client.AutoscalingV2Api(tts.cluster.api)
             scaling.create_namespaced_horizontal_pod_autoscaler(tts.namespace, hpa)
             if rival:
                 wait_for("it to be seen", lambda: watched.rival("tts"))
@@ -97,7 +98,7 @@ class TestRealServer:
         spec = {"scaleTargetRef": {"name": "tts"}, "triggers": [{"type": "cpu", "metadata": {"value": "70"}}]}
         scaled = {"metadata": {"name": "old"}, "spec": spec}
         where = ("keda.sh", "v1alpha1", tts.namespace, "scaledobjects")
-        custom = client.CustomObjectsApi(api)
+        custom = client.CustomObjectsApi(tts.cluster.api)
         with watching(api, tts.namespace, watch_s=1) as watched, keda_kinds(tts.cluster):
             custom.create_namespaced_custom_object(
                 *where, scaled | {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject"}
