@@ -2,8 +2,8 @@
 
 import pytest
 from kubernetes import client
-from rig.account import used
-from rig.cluster import keda_kinds
+from rig.account import ASKED_FOR, used
+from rig.cluster import ROLE, keda_kinds
 from rig.command import autoscaler
 from rig.installed import granted, install, scale_writes, written_by
 from rig.processes import wait_for
@@ -32,11 +32,24 @@ def test_as_installed_it_watches_and_writes_nothing_but_what_it_would_do(cluster
     assert scale_writes(installed) == []
 
 
-NODES = {("", "nodes", "list"), ("", "nodes", "watch")}
+OF_COMPONENTS = {("", "nodes", "list"), ("", "nodes", "watch"), ("", "pods", "patch")}
+GATED = """\
+apiVersion: autoscaling.speech/v1alpha1
+kind: ScalingPolicy
+metadata: {name: spare}
+spec:
+  target: {kind: Deployment, name: spare}
+  workload: {ref: tts}
+  replicas: {min: 1, max: 10}
+  standby: {mode: gated, min: 1, max: 1}
+  policy: {type: fixed, replicas: 1}
+  signals: {prometheus: {url: "%s"}}
+"""
+"""Of two pods one stands by."""
 
 
 @prometheus_3
-@pytest.mark.parametrize("components", [(), ("nodes",)], ids=["as shipped", "with the right to read nodes"])
+@pytest.mark.parametrize("components", [(), ("nodes", "gated")], ids=["as shipped", "with the rights of components"])
 def test_every_right_is_used_and_none_is_missing(cluster, tmp_path, pods, prometheus, components):
     """Modes too: `observe` says what it would do, `assist` grows and does not shrink, `full` does both."""
     installed = install(cluster, tmp_path, *components)
@@ -44,6 +57,10 @@ def test_every_right_is_used_and_none_is_missing(cluster, tmp_path, pods, promet
     modes = {"tts": "full", "asr": "assist", "old": "observe"}
     targets = {name: cluster.deploy(namespace, name, 2) for name in modes}
     policies = installed.policies(**{name: policy(name, prometheus.url, mode) for name, mode in modes.items()})
+    if components:
+        spare = cluster.deploy(namespace, "spare", 2)
+        carry(pods, spare, IDLE)
+        installed.policies(spare=GATED % prometheus.url)
     for each in targets.values():
         carry(pods, each, BUSY)
 
@@ -60,6 +77,8 @@ def test_every_right_is_used_and_none_is_missing(cluster, tmp_path, pods, promet
             carry(pods, each, IDLE / 2)
         wait_for("what may shrink to have shrunk: ceil(3 x 0.25 / 0.7)", lambda: sizes() == (2, 3, 2))
         wait_for("the other to say why not", lambda: status_of(cluster, namespace, "asr")["ruledBy"] == "mode")
+        if components:
+            wait_for("a pod to stand by", lambda: roles(spare) == ["serving", "standby"])
     path = installed.kubeconfig(installed.pods()[0])
     autoscaler("run", "--once", "--dry-run", "--policies", policies / "tts.yaml", "--kubeconfig", path)
 
@@ -67,13 +86,17 @@ def test_every_right_is_used_and_none_is_missing(cluster, tmp_path, pods, promet
     refused = [event for event in asked if event["responseStatus"]["code"] == 403]
     allowed = used(event for event in asked if event not in refused)
     if components:
-        assert allowed == granted(cluster, namespace, "speech-autoscaler-nodes") >= NODES
+        assert allowed == granted(cluster, namespace, "speech-autoscaler-nodes") >= OF_COMPONENTS
         assert refused == []
     else:
         assert allowed == granted(cluster, namespace)
-        assert used(refused) == {("", "nodes", "list")}  # whether that right has come, once in ten minutes
+        assert used(refused) == ASKED_FOR
         assert len(refused) == 1
     assert {written_by(event) for event in installed.asked(verb="patch")} == {installed.pods()[0]}
+
+
+def roles(deployment):
+    return sorted(pod.metadata.labels[ROLE] for pod in deployment.pods())
 
 
 def actuator(installed, pod, name="tts"):
