@@ -27,6 +27,7 @@ import orjson
 from autoscaler.cli.output import STDOUT, write
 from autoscaler.forecast.dispersion import Dispersion
 from autoscaler.forecast.mixture import GONE_S
+from autoscaler.forecast.recent import Recent
 from autoscaler.loop import Target
 from autoscaler.model import ColdStart, History, Routing, Workload
 from autoscaler.policies.build import build
@@ -99,6 +100,10 @@ def without_hold() -> AbstractContextManager[object]:
         return Wants(wanted.order, wanted.order, wanted.promised_rps, wanted.loss)
 
     return patch.object(policy_module, "wants", ordered_alone)
+
+
+def without_recent() -> AbstractContextManager[object]:
+    return patch.object(Recent, "window_ended", lambda recent, *_: recent.made.popleft())
 
 
 PERIODS_S, CLOCKS_S = (1800.0, 3600.0, 86400.0, 7 * 86400.0), np.array([1800.0, 3600.0, 86400.0])
@@ -186,6 +191,7 @@ PARTS = {
     WHOLE: Part(),
     "no bin-edge features": Part(patched=without_bin_edges),
     "no learned model": Part(patched=lambda: patch.object(policy_module, "learn", lambda *_: None)),
+    "leaves learn at fits alone": Part(patched=without_recent),
     "nothing from other services": Part(settings=lambda settings: replace(settings, priors=None)),
     "no dispersion (Poisson assumed)": Part(patched=lambda: patch.object(Dispersion, "value", 1.0)),
     "one fixed price": Part(settings=one_price),

@@ -38,5 +38,6 @@ def loads(level: float) -> Floats:
 
 def quantile(histogram: Floats, level: float, probability: float) -> float:
     """The load that a histogram stays under with a probability."""
-    share = np.cumsum(histogram)
-    return float(loads(level)[min(int(np.searchsorted(share, probability * share[-1])), BINS - 1)])
+    share = histogram.cumsum()
+    growth = float(GROWTH[min(int(share.searchsorted(probability * share[-1])), BINS - 1)])
+    return max((level + OFFSET) * growth - OFFSET, 0.0)

@@ -88,7 +88,9 @@ class LoadSeries:
     @property
     def now(self) -> float:
         """The last of these means; 0 before the first interval."""
-        return float(self.short(len(self) - 1)[-1]) if len(self) else 0.0
+        if self._used < SHORT:
+            return float(self.short(len(self) - 1)[-1]) if len(self) else 0.0
+        return float(np.float32((self._sums[self._used] - self._sums[self._used - SHORT]) / SHORT))
 
     @property
     def sums(self) -> Floats:

@@ -60,9 +60,9 @@ class Settings:
 
     def local_s(self, clock_s: Floats) -> Floats:
         """Local time in seconds; the zone's offset is looked up once an hour. Elementwise."""
-        hours, where = np.unique(clock_s // 3600, return_inverse=True)
-        offsets = [_offset_s(self.time_zone, hour) for hour in hours.tolist()]
-        return np.asarray(clock_s + np.array(offsets)[where])
+        hours = (clock_s // 3600).tolist()
+        offsets_s = {hour: _offset_s(self.time_zone, hour) for hour in set(hours)}
+        return np.asarray(clock_s + np.array([offsets_s[hour] for hour in hours]))
 
 
 @lru_cache(maxsize=4096)

@@ -17,6 +17,7 @@ def test_one_by_one_and_at_once_are_the_same(values, chunk):
     single, many = LoadSeries(5.0, 100.0), LoadSeries(5.0, 100.0)
     for value in values:
         single.append(float(value))
+        assert single.now == single.short()[-1]
     for start in range(0, len(values), chunk):
         many.append(values[start : start + chunk])
     assert single.counts.tolist() == many.counts.tolist() == values.tolist()
