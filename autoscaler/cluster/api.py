@@ -102,3 +102,8 @@ def _message(error: ApiException) -> str:
     except orjson.JSONDecodeError:
         return str(error.reason)
     return str(said.get("message", error.reason))
+
+
+def is_controller(manager: str) -> bool:
+    """Whether a field manager is a controller of this kind, in whichever namespace it runs."""
+    return manager.partition(".")[0] == FIELD_MANAGER

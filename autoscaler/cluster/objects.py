@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from autoscaler.cluster.api import FIELD_MANAGER
+from autoscaler.cluster.api import is_controller
 from autoscaler.model import Fleet, Phase, Pod, Rewrite
 
 Object = Mapping[str, Any]
@@ -275,8 +275,8 @@ def _sized(managed: Iterable[Object]) -> tuple[str, str]:
 
 
 def _written_s(metadata: Object) -> float | None:
-    """When this controller last wrote to an object: of pods it writes the role and its deletion cost, nothing else."""
-    written = (each for each in metadata.get("managedFields") or () if each.get("manager") == FIELD_MANAGER)
+    """When a controller last wrote to an object: of pods it writes the role and its deletion cost, nothing else."""
+    written = (each for each in metadata.get("managedFields") or () if is_controller(each.get("manager", "")))
     return max((seconds(each["time"]) for each in written if each.get("time")), default=None)
 
 

@@ -11,7 +11,7 @@ from rig.node import InstantRuntime, node
 from rig.processes import wait_for
 
 from autoscaler.cluster.actuator import ClusterActuator
-from autoscaler.cluster.api import connect
+from autoscaler.cluster.api import connect, manager_of
 from autoscaler.cluster.fleet import ClusterFleet
 from autoscaler.model import Action, Decision, Drain, Fleet, Phase
 from autoscaler.plan import plan
@@ -62,7 +62,8 @@ def target(cluster, namespace, tmp_path):
         tts.expose()
         wait_for("four pods behind the Service", lambda: len(tts.endpoints()) == 4)
         wait_for("the Deployment to know", lambda: tts.ready() == 4)
-        fleet, hands = ClusterFleet(api, namespace, "tts"), ClusterActuator(api, namespace, "tts")
+        fleet = ClusterFleet(api, namespace, "tts")
+        hands = ClusterActuator(api, namespace, "tts", manager=manager_of(namespace))
         yield Target(tts, runtime, fleet.read, hands)
 
 

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from autoscaler.cluster import objects
+from autoscaler.cluster.api import manager_of
 from autoscaler.cluster.objects import (
     deployment_view,
     misdirected,
@@ -98,6 +99,12 @@ def written(made, *writes):
         pytest.param(
             written(pod(), ("speech-autoscaler", LOADED), ("kubelet", CREATED)), CREATED_S + 17, id="it got its role"
         ),
+        pytest.param(
+            written(pod(), (manager_of("voice"), LOADED)),
+            CREATED_S + 17,
+            id="a running controller gave its role",
+        ),
+        pytest.param(written(pod(), ("speech-autoscaler-of-mine", LOADED)), None, id="somebody of a like name wrote"),
     ],
 )
 def test_since_when_a_pod_has_its_role(made, since_s):
