@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from kubernetes import client, config
@@ -189,5 +190,9 @@ class Deployment:
         self.cluster.core.patch_namespaced_pod_status(pod, self.namespace, {"status": status})
 
     def remove(self, pod: str) -> None:
-        """Play the kubelet whose pod has ended."""
-        self.cluster.core.delete_namespaced_pod(pod, self.namespace, grace_period_seconds=0)
+        """Play the kubelet whose pod has ended; one that ended meanwhile is gone as well."""
+        try:
+            self.cluster.core.delete_namespaced_pod(pod, self.namespace, grace_period_seconds=0)
+        except client.ApiException as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
