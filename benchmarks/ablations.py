@@ -103,7 +103,7 @@ def without_hold() -> AbstractContextManager[object]:
 
 
 def without_recent() -> AbstractContextManager[object]:
-    return patch.object(Recent, "window_ended", lambda recent, *_: recent.made.popleft())
+    return patch.object(Recent, "window_ended", lambda recent, *_: recent.pending.oldest())
 
 
 PERIODS_S, CLOCKS_S = (1800.0, 3600.0, 86400.0, 7 * 86400.0), np.array([1800.0, 3600.0, 86400.0])

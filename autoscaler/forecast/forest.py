@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.floating]
 MAX_ROWS = 14_000
 RECENT_SHARE = 0.5
 """Most that what came since the fit weighs in a leaf, over what the fit found in it: as much as the past may grow until
-the next fit is due. A quarter of an hour of like moments would drown what else was known of a young service."""
+the next fit is due. A run of like moments would drown what else was known of a young service."""
 
 
 @dataclass(frozen=True, slots=True)

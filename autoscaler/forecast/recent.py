@@ -7,13 +7,14 @@ them as soon as it is known, and the next like moment is forecast with it. The s
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from autoscaler.forecast.bins import bin_of
+from autoscaler.forecast.pending import Pending
 from autoscaler.forecast.sample import Pool
 
 Leaves = npt.NDArray[np.intp]
@@ -30,8 +31,7 @@ class Recent:
         leaves: which one of each tree the moments fell into; shape (room, trees).
         bins: outcomes (order, hold) of the moments; shape (room, 2).
         weights: how many moments each stands for; shape (room,).
-        made: leaves that the forecasts before each of the last intervals came from, None where none was made; oldest
-            first.
+        pending: leaves that forecasts came from whose windows are not over; each of shape (trees,).
         count: moments that are kept.
         due: moments, in draws, that are not kept yet: the next one is when they make a whole.
     """
@@ -40,10 +40,9 @@ class Recent:
     leaves: npt.NDArray[np.unsignedinteger[Any]]
     bins: npt.NDArray[np.uint8]
     weights: npt.NDArray[np.float32]
-    made: deque[Leaves | None] = field(default_factory=deque)
+    pending: Pending[Leaves]
     count: int = 0
     due: float = 0.5
-    _latest: Leaves | None = None
 
     @classmethod
     def of(cls, pool: Pool, trees: int, leaves: int, pending: int) -> Recent:
@@ -60,22 +59,8 @@ class Recent:
             leaves=np.zeros((ROOM, trees), dtype=np.min_scalar_type(leaves)),
             bins=np.zeros((ROOM, 2), dtype=np.uint8),
             weights=np.zeros(ROOM, dtype=np.float32),
-            made=deque([None] * pending),
+            pending=Pending(deque([None] * pending)),
         )
-
-    def noted(self, leaves: Leaves) -> None:
-        """A forecast was made from a leaf of each tree; shape (trees,)."""
-        self._latest = leaves
-
-    def interval_ended(self) -> None:
-        """The latest forecast was the last one before this interval."""
-        self.made.append(self._latest)
-        self._latest = None
-
-    def forget_pending(self) -> None:
-        """Moments whose windows are not over teach nothing."""
-        self.made.clear()
-        self._latest = None
 
     def window_ended(self, ratios: tuple[float, float], load: float) -> None:
         """The windows of the oldest moment are over.
@@ -84,7 +69,7 @@ class Recent:
             ratios: what came, as logarithmic ratios to the level of then, in the order and in the hold window.
             load: the largest in the hold window, in busy slots.
         """
-        leaves = self.made.popleft()
+        leaves = self.pending.oldest()
         if leaves is None:
             return
         chance = self.pool.chance(load)

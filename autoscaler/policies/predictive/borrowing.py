@@ -5,7 +5,6 @@ Research note "algorithm", C.10.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from autoscaler.forecast.bins import OFFSET, bin_of
 from autoscaler.forecast.features import Past
 from autoscaler.forecast.mixture import Contest, mixed
+from autoscaler.forecast.pending import Pending
 from autoscaler.forecast.prior import Prior
 from autoscaler.forecast.scalefree import scale_free
 
@@ -28,15 +28,14 @@ class Borrowing:
     Attributes:
         prior: the forest over other services.
         contests: for the order and the hold window, how it stands against the own forecast.
-        made: the (borrowed, own) forecasts made before each of the last intervals, None where none was; oldest first.
+        pending: the (borrowed, own) forecasts whose windows are not over.
     """
 
     prior: Prior
     contests: tuple[Contest, Contest]
-    made: deque[tuple[Laws, Laws] | None] = field(default_factory=deque)
+    pending: Pending[tuple[Laws, Laws]] = field(default_factory=Pending)
     weight: float = 0.0
     """Of the borrowed forecast of the order window, when it was last made."""
-    _latest: tuple[Laws, Laws] | None = None
 
     @classmethod
     def of(cls, prior: Prior) -> Borrowing:
@@ -47,20 +46,10 @@ class Borrowing:
         """The mixture, with an own history of a given length."""
         now = np.array([len(present.series)])
         borrowed = self.prior.histograms(scale_free(present, now, np.array([dispersion]))[0])
-        self._latest = (borrowed, own)
+        self.pending.note((borrowed, own))
         weights = [contest.weight(age_s) for contest in self.contests]
         self.weight = weights[0]
         return mixed(weights[0], borrowed[0], own[0]), mixed(weights[1], borrowed[1], own[1])
-
-    def interval_ended(self) -> None:
-        """The latest forecast was the last one before this interval."""
-        self.made.append(self._latest)
-        self._latest = None
-
-    def forget_pending(self) -> None:
-        """Forecasts whose windows are not over will not be judged."""
-        self.made.clear()
-        self._latest = None
 
     def window_ended(self, ratios: tuple[float, float], loads: tuple[float, float]) -> None:
         """The windows of the oldest forecast are over.
@@ -69,7 +58,7 @@ class Borrowing:
             ratios: what came, as logarithmic ratios to the level of then, in the order and in the hold window.
             loads: the same in busy slots.
         """
-        forecasts = self.made.popleft()
+        forecasts = self.pending.oldest()
         if forecasts is None:
             return
         borrowed, own = forecasts

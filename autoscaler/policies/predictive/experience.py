@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from functools import partial
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from autoscaler.forecast.bins import OFFSET, quantile
 from autoscaler.forecast.features import LEVEL_S, LONGEST_SILENCE_S, Past, features, is_high, past
 from autoscaler.forecast.gaps import expected
 from autoscaler.forecast.mixture import GONE_S
+from autoscaler.forecast.pending import Pending
 from autoscaler.forecast.recent import Recent
 from autoscaler.forecast.residual import Residuals
 from autoscaler.forecast.series import KEPT_S
@@ -84,11 +86,8 @@ def remember(memory: Memory, interval: Interval) -> None:
     traffic.largest = max(traffic.largest, traffic.series.now)
     if is_high(traffic.series, scale):
         traffic.last_high_s = traffic.series.end_s
-    memory.trust.interval_ended()
-    if memory.recent is not None:
-        memory.recent.interval_ended()
-    if memory.borrowing is not None:
-        memory.borrowing.interval_ended()
+    for pending in _pending(memory):
+        pending.interval_ended()
     if not interval.known:
         _forget_pending(memory)
     if memory.gate is not None:
@@ -115,11 +114,13 @@ def skip(memory: Memory, intervals: int) -> None:
 def _forget_pending(memory: Memory) -> None:
     """No forecast whose windows are not over will be judged: they moved, or a part of them was not measured."""
     memory.traffic.levels.clear()
-    memory.trust.forget_pending()
-    if memory.recent is not None:
-        memory.recent.forget_pending()
-    if memory.borrowing is not None:
-        memory.borrowing.forget_pending()
+    for pending in _pending(memory):
+        pending.forget()
+
+
+def _pending(memory: Memory) -> list[Pending[Any]]:
+    """What was said of windows that are not over, by each who judges or learns from it."""
+    return [each.pending for each in (memory.trust, memory.recent, memory.borrowing) if each is not None]
 
 
 def _book(memory: Memory, level: float) -> None:
@@ -211,7 +212,7 @@ def _own_forecast(model: Model, recent: Recent, present: Past, settings: Setting
     """What the service's own past says."""
     now = np.array([len(present.series)])
     [leaves] = model.forest.leaves(features(present, now, model.layout, settings.local_s))
-    recent.noted(leaves)
+    recent.pending.note(leaves)
     return model.forest.histogram(leaves, recent)
 
 

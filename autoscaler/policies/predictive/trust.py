@@ -7,7 +7,6 @@ what a forecast costs, in pods, without a second set of shadows. Research note "
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.forecast.calibration import Calibration, Forecasts, pinball, quantiles
+from autoscaler.forecast.pending import Pending
 
 Floats = npt.NDArray[np.floating]
 Laws = tuple[Floats, Floats]
@@ -34,7 +34,7 @@ class Trust:
         own, residual: decayed losses of the model and of the residual histogram.
         left: the model is not used, because it loses more.
         failure: what the forecaster raised at this tick; empty if nothing.
-        made: forecasts made before each of the last intervals, None where none was; oldest first.
+        pending: forecasts whose windows are not over.
     """
 
     calibration: Calibration
@@ -43,8 +43,7 @@ class Trust:
     residual: float = 0.0
     left: bool = False
     failure: str = ""
-    made: deque[Forecasts | None] = field(default_factory=deque)
-    _latest: Forecasts | None = None
+    pending: Pending[Forecasts] = field(default_factory=Pending)
 
     @classmethod
     def over(cls, interval_s: float) -> Trust:
@@ -66,27 +65,17 @@ class Trust:
         """Keep what was said of the order window, until it is over."""
         rival = quantiles(residual, level)
         model = rival if own is residual else quantiles(own, level)
-        self._latest = Forecasts(level, model if used is own else quantiles(used, level), model, rival)
-
-    def interval_ended(self) -> None:
-        """The latest forecast was the last one before this interval."""
-        self.made.append(self._latest)
-        self._latest = None
+        self.pending.note(Forecasts(level, model if used is own else quantiles(used, level), model, rival))
 
     def window_ended(self, came: float) -> None:
         """The order window of the oldest forecast is over; this load came, in busy slots."""
-        said = self.made.popleft()
+        said = self.pending.oldest()
         if said is None:
             return
         self.calibration.judge(came, said)
         self.own = self.own * self.keep + pinball(came, said.own)
         self.residual = self.residual * self.keep + pinball(came, said.residual)
         self.left = self.own > self.residual * (RETURNS_AT if self.left else FALLS_AT)
-
-    def forget_pending(self) -> None:
-        """Forecasts whose windows are not over will not be judged."""
-        self.made.clear()
-        self._latest = None
 
     def said(self) -> str:
         """Why the own model is not used; empty if it is."""

@@ -36,8 +36,8 @@ def leaves_of(forest, *row):
 def teach(recent, leaves, times=1, ratios=DOUBLED, load=1.0):
     """So often such a moment came, and this after it."""
     for _ in range(times):
-        recent.noted(leaves)
-        recent.interval_ended()
+        recent.pending.note(leaves)
+        recent.pending.interval_ended()
         recent.window_ended(ratios, load)
 
 
@@ -113,10 +113,10 @@ def test_moments_without_a_forecast_and_moments_that_are_forgotten_teach_nothing
     recent = since(forest, pending=2)
     for _ in range(2):
         recent.window_ended(DOUBLED, 1.0)  # of before it began
-    recent.interval_ended()
+    recent.pending.interval_ended()
     recent.window_ended(DOUBLED, 1.0)
-    recent.noted(leaves_of(forest, 1.0, 0.0))
-    recent.forget_pending()
-    recent.interval_ended()
+    recent.pending.note(leaves_of(forest, 1.0, 0.0))
+    recent.pending.forget()
+    recent.pending.interval_ended()
     recent.window_ended(DOUBLED, 1.0)
     assert recent.count == 0

@@ -113,7 +113,7 @@ def test_a_model_that_has_become_right_is_used_again():
     def windows(own, count):
         for _ in range(count):
             trust.noted(5.0, own, own, rival)
-            trust.interval_ended()
+            trust.pending.interval_ended()
             trust.window_ended(5.0)
 
     windows(wrong, 100)
@@ -132,6 +132,6 @@ def test_the_figures_are_in_every_decision_once_a_window_is_over():
 def test_no_window_is_judged_by_forecasts_of_other_windows():
     trust = Trust.over(5.0)
     trust.noted(5.0, sure(1.0), sure(1.0), sure(1.0))
-    trust.interval_ended()
-    trust.forget_pending()
-    assert not trust.made
+    trust.pending.interval_ended()
+    trust.pending.forget()
+    assert not trust.pending.made
