@@ -130,14 +130,18 @@ class PrometheusSignals:
 
     def _whole(self, look: Look, others: Sequence[_Reading]) -> Look:
         """A look, with what other exporters said by then; what several say of one gauge is all of it."""
-        beside = [known for reading in others if (known := reading.at(look.at_s, self._wanted.stale_after_s))]
-        if not beside:
-            return look
         counters, gauges, unseen = dict(look.counters), dict(look.gauges), look.unseen
-        for known in beside:
+        silent: list[Item] = []
+        for reading in others:
+            known = reading.at(look.at_s, self._wanted.stale_after_s)
+            if known is None:
+                silent += [Item(metric.signal) for metric in reading.scope.exporter.metrics]
+                continue
             counters |= known.counters
             unseen |= known.unseen
             gauges |= {item: gauges.get(item, ()) + values for item, values in known.gauges.items()}
+        for item in silent:
+            gauges.pop(item, None)  # the pods' queues alone are not what waits
         return Look(look.at_s, counters, gauges, unseen)
 
     def _look(

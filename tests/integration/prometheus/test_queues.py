@@ -111,7 +111,8 @@ def test_a_groups_lag_on_a_topic_of_kafka_is_that_of_all_partitions(prometheus, 
     with website(lambda _: Reply(KAFKA_PAGE.encode(), headers=text)) as site:
         address = site.url.removeprefix("http://")
         prometheus.scrape([(address, {})])
-        assert wait_seen(signals(prometheus, KAFKA, group="workers", topic="speech")).scrapes[-1].queued == 15.0
+        source = signals(prometheus, KAFKA, group="workers", topic="speech")
+        wait_for("the lag to be told", lambda: wait_seen(source).scrapes[-1].queued == 15.0)
         # Two exporters of one group are not added up.
         prometheus.scrape([(address, {}), (address, {"instance": "second"})])
         source = signals(prometheus, KAFKA, group="workers", topic="speech")

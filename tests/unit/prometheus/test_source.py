@@ -251,8 +251,9 @@ def test_what_waits_in_a_queue_is_added_to_what_waits_in_the_pods():
     ],
 )
 def test_a_queue_that_is_not_told_of_is_missing_and_never_0(points, cause):
+    inside = series("speech_queue_depth", every_5_s(60, lambda _: 0.0))
     waiting = [told("waiting", points, queue="speech")] if points else []
-    signals = source(Played([received(60), *waiting], now_s=61.0), QUEUE, required=BOTH).read(1.0, 61.0, FLEET)
+    signals = source(Played([received(60), inside, *waiting], now_s=61.0), QUEUE, required=BOTH).read(1.0, 61.0, FLEET)
     assert [(each.signal, each.missing.cause) for each in signals.problems] == [("queued", cause)]
     assert isinstance(signals.scrapes[-1].queued, Missing)
 
