@@ -21,6 +21,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
 from rig.processes import wait_for
 from rig.programs import Absent
 from rig.rabbitmq import rabbitmq_broker
@@ -318,6 +319,20 @@ async def committed(servers: str, topic: str, group: str) -> int:
     return sum(found.offset for partition, found in offsets.items() if partition.topic == topic and found.offset > 0)
 
 
+async def working(servers: str, group: str) -> int:
+    """Members of a group, once partitions are shared out among them."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        [answer] = await admin.describe_consumer_groups([group])
+    except KafkaError:  # the group has no coordinator yet
+        return 0
+    finally:
+        await admin.close()
+    [(_, _, state, _, _, members, *_)] = answer.groups
+    return len(members) if state == "Stable" else 0
+
+
 async def read(servers: str, topic: str, count: int) -> list[bytes]:
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
@@ -480,6 +495,8 @@ async def test_a_kafka_worker_that_takes_longer_than_members_usually_may_keeps_i
     async with asyncio.timeout(IN_TIME_S), asyncio.TaskGroup() as members:
         for _ in range(2):
             members.create_task(worker.consume(kafka, "patient", "group", process=slowly, prefetch=1, stop=stop))
+        while await working(kafka, "group") < 2:
+            await asyncio.sleep(0.1)
         await send(kafka, "patient", [b"a", b"b"])
         while await committed(kafka, "patient", "group") < 2:
             await asyncio.sleep(0.1)
