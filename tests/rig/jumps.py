@@ -21,13 +21,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--push", type=float, default=60.0, help="seconds of 35 requests/s")
     parser.add_argument("--calm", type=float, default=30.0, help="seconds before; each jump a fifth of a scrape later")
+    parser.add_argument("--scrape", type=float, default=SCRAPE_S, help="seconds between two scrapes of a pod")
     asked = parser.parse_args(arguments)
     print("| newest sample | first more serves | 8 serve | late | lost | well again |")
     print("| --- | --- | --- | --- | --- | --- |")
     found = []
     for number in range(asked.times):
-        calm_s = asked.calm + number * SCRAPE_S / asked.times
-        found.append(perform(Ours(6), Play(calm_s=calm_s, push_s=asked.push, seed=1 + number)))
+        calm_s = asked.calm + number * asked.scrape / asked.times
+        play = Play(calm_s=calm_s, push_s=asked.push, seed=1 + number, scrape_s=asked.scrape)
+        found.append(perform(Ours(6), play))
         print(_row(f"{found[-1].phase_s:.1f} s before", found[-1:]), flush=True)
     print(_row("median", found))
     return 0

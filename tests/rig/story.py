@@ -54,6 +54,8 @@ class Play:
     seed: int = 1
     routing: Routing = Routing.LEAST_OUTSTANDING
     """Of the balancer: by least outstanding requests, or at random."""
+    scrape_s: float = SCRAPE_S
+    """Between two of Prometheus' looks at a pod."""
 
 
 @dataclass(frozen=True)
@@ -188,18 +190,18 @@ def _scraped(prometheus: PrometheusServer, namespace: str) -> int:
 
 
 @contextmanager
-def site() -> Iterator[Site]:
+def site(scrape_s: float = SCRAPE_S) -> Iterator[Site]:
     """A control plane and a Prometheus of its own."""
     with TemporaryDirectory() as name, control_plane(Path(name)) as plane:
         folder, cluster = Path(name), Cluster(plane)
         (folder / "prometheus").mkdir()
-        with prometheus_server("3", folder / "prometheus", SCRAPE_S) as prometheus:
+        with prometheus_server("3", folder / "prometheus", scrape_s) as prometheus:
             yield Site(folder, cluster, cluster.namespace(), prometheus)
 
 
 def perform(contender: Contender, play: Play, log: Path | None = None) -> Told:
     """Play it once, on a site of its own; our decision log goes where it is said to."""
-    with site() as here, stage(here, contender, play) as ready:
+    with site(play.scrape_s) as here, stage(here, contender, play) as ready:
         look = f"kubectl --kubeconfig {here.cluster.plane.kubeconfig} -n {here.namespace} get pods -L {ROLE}"
         print(f"{contender.name}: {look}", file=sys.stderr, flush=True)
         found = ready.tell(play)
