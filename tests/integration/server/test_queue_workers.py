@@ -21,7 +21,6 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
 from rig.processes import wait_for
 from rig.programs import Absent
 from rig.rabbitmq import rabbitmq_broker
@@ -319,20 +318,6 @@ async def committed(servers: str, topic: str, group: str) -> int:
     return sum(found.offset for partition, found in offsets.items() if partition.topic == topic and found.offset > 0)
 
 
-async def working(servers: str, group: str) -> int:
-    """Members of a group, once partitions are shared out among them."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
-    try:
-        [answer] = await admin.describe_consumer_groups([group])
-    except KafkaError:  # the group has no coordinator yet
-        return 0
-    finally:
-        await admin.close()
-    [(_, _, state, _, _, members, *_)] = answer.groups
-    return len(members) if state == "Stable" else 0
-
-
 async def read(servers: str, topic: str, count: int) -> list[bytes]:
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
@@ -495,13 +480,38 @@ async def test_a_kafka_worker_that_takes_longer_than_members_usually_may_keeps_i
     async with asyncio.timeout(IN_TIME_S), asyncio.TaskGroup() as members:
         for _ in range(2):
             members.create_task(worker.consume(kafka, "patient", "group", process=slowly, prefetch=1, stop=stop))
-        while await working(kafka, "group") < 2:
-            await asyncio.sleep(0.1)
         await send(kafka, "patient", [b"a", b"b"])
         while await committed(kafka, "patient", "group") < 2:
             await asyncio.sleep(0.1)
         stop.set()
     assert sorted(taken) == [b"a", b"b"]
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+async def test_a_kafka_worker_that_comes_has_nothing_computed_twice(kafka) -> None:
+    """Partitions move when what was taken of them is done with."""
+    await make_topics(kafka, "growing")
+    messages = [bytes([number]) for number in range(6)]
+    taken: list[bytes] = []
+    begun, stop = asyncio.Event(), asyncio.Event()
+
+    async def slowly(body: bytes, published_s: float | None) -> Outcome:
+        taken.append(body)
+        begun.set()
+        await asyncio.sleep(3.0)
+        return Outcome("done")
+
+    await send(kafka, "growing", messages)
+    async with asyncio.timeout(IN_TIME_S), asyncio.TaskGroup() as members:
+        for _ in range(2):
+            begun.clear()
+            members.create_task(worker.consume(kafka, "growing", "grown", process=slowly, prefetch=1, stop=stop))
+            await begun.wait()
+        while await committed(kafka, "growing", "grown") < len(messages):
+            await asyncio.sleep(0.1)
+        stop.set()
+    assert sorted(taken) == messages
 
 
 @pytest.mark.slow
