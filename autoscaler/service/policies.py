@@ -127,14 +127,18 @@ class PolicyFolder:
     def follow(self, changed: Callable[[InForce], None], ended: threading.Event) -> None:
         """Read again whenever the files may have changed, until an event is set."""
         folder = self._path if self._path.is_dir() else self._path.parent
+        taken_up = self.in_force
         while not ended.is_set():
             try:
                 for _ in _moments(folder, ended):
-                    before = self.in_force
-                    if self.read() is not before:
+                    if self.read() is not taken_up:
                         changed(self.in_force)
+                        taken_up = self.in_force
             except OSError as error:
                 _log.error("policy files cannot be watched", folder=str(folder), error=str(error))
+                ended.wait(LOOK_EVERY_S)
+            except Exception:  # noqa: BLE001 — whatever it is: who ends here never takes up a file any more
+                _log.exception("policy files cannot be taken up", folder=str(folder))
                 ended.wait(LOOK_EVERY_S)
 
 

@@ -100,6 +100,7 @@ def policy_clashes(file: Plain) -> Iterator[Clash]:
         _metrics_read_somehow,
         _windows_over_scrapes,
         _one_server,
+        _one_login,
         _queue_read_once,
         _service_named,
         _triggers_by_name,
@@ -258,6 +259,15 @@ def _one_server(file: Plain, at: Route) -> Iterator[Clash]:
         url = url if url is not None else address
         if address is not None and address != url:
             yield Clash(route, f"{shown(address)} — the same server as {shown(url)}: a target's signals come from one")
+
+
+def _one_login(file: Plain, at: Route) -> Iterator[Clash]:
+    auth: Route = (*at, "signals", "prometheus", "auth")
+    if file.at(*auth, "basic") is not None and file.at(*auth, "bearerTokenFile") is not None:
+        yield Clash((*auth, "basic"), "beside bearerTokenFile — one of the two: a request carries one", at_key=True)
+    if file.at(*auth, "tls", "keyFile") is not None and file.at(*auth, "tls", "certFile") is None:
+        text = "without certFile — a client's key goes with its certificate"
+        yield Clash((*auth, "tls", "keyFile"), text, at_key=True)
 
 
 def _queue_read_once(file: Plain, at: Route) -> Iterator[Clash]:

@@ -164,3 +164,23 @@ def test_a_config_map_is_followed_over_the_swap_of_its_links(folder):
         ended.set()
         thread.join(10)
     assert not thread.is_alive()
+
+
+def test_an_error_in_taking_up_a_file_ends_nothing_and_it_is_taken_up_at_the_next_look(folder):
+    write(folder, a=text())
+    policies, ended, seen = PolicyFolder(folder, "here"), threading.Event(), []
+    policies.read()
+
+    def take_up(now):
+        seen.append(sizes(now)[TTS])
+        if seen.count(3) == 1:
+            raise ValueError("an error of ours")
+
+    thread = threading.Thread(target=policies.follow, args=(take_up, ended))
+    thread.start()
+    try:
+        (folder / "a.yaml").write_text(text(replicas=3))
+        wait_for("a second attempt", lambda: seen.count(3) == 2)
+    finally:
+        ended.set()
+        thread.join(10)

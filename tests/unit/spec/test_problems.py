@@ -270,6 +270,20 @@ def test_a_field_by_itself(problems, policy, good, bad, problem):
             id="stale before the next scrape",
         ),
         pytest.param(
+            "preset: speech}",
+            "auth: {bearerTokenFile: /token, basic: {username: me, passwordFile: /password}}}",
+            "my.yaml:19:81 spec.signals.prometheus.auth.basic: beside bearerTokenFile — one of the two: a request "
+            "carries one",
+            id="two ways to log in",
+        ),
+        pytest.param(
+            "preset: speech}",
+            "auth: {tls: {keyFile: /key}}}",
+            "my.yaml:19:62 spec.signals.prometheus.auth.tls.keyFile: without certFile — a client's key goes with its "
+            "certificate",
+            id="a client's key alone",
+        ),
+        pytest.param(
             "    metrics:\n      busy",
             """    queries: {received: {query: 'sum(x{namespace="$namespace"})'}}\n    metrics:\n      busy""",
             """my.yaml:20:33 spec.signals.queries.received.query: sum(x{namespace="$namespace"}) — a metric with """
