@@ -71,6 +71,9 @@ def decode(line: bytes) -> Tick:
 class JsonlJournal:
     """Appends ticks to a file and rotates it. A full disk costs log lines, never a decision. Any thread may write.
 
+    Raises:
+        InvalidInput: the file cannot be opened, or is another one.
+
     Attributes:
         lost: lines that could not be written.
     """
@@ -78,8 +81,11 @@ class JsonlJournal:
     def __init__(self, path: Path, rotation: Rotation | None = None) -> None:
         self._path = path
         self._rotation = rotation or Rotation()
-        self._file = _open(path)
-        self._bytes = os.fstat(self._file).st_size
+        try:
+            self._file = _open(path)
+        except OSError as error:
+            raise InvalidInput(f"{path}: the decision log cannot be written: {error.strerror or error}") from error
+        self._bytes = _mended(self._file, path)
         self._writing = threading.Lock()
         self.lost = 0
         if not self._bytes:
@@ -103,7 +109,7 @@ class JsonlJournal:
             try:
                 if self._bytes + len(line) > self._rotation.max_bytes:
                     self._rotate()
-                self._write(line)
+                self._write(line if self._bytes else _header() + line)
             except OSError as error:
                 if not self.lost:
                     _log.warning("decision log cannot be written", path=str(self._path), error=str(error))
@@ -121,20 +127,43 @@ class JsonlJournal:
         self._bytes += written
 
     def _rotate(self) -> None:
-        """`log` becomes `log.1`, `log.1` becomes `log.2`, and so on; the oldest goes."""
-        for number in range(self._rotation.keep - 1, 0, -1):
-            older = _numbered(self._path, number)
-            if older.exists():
-                older.replace(_numbered(self._path, number + 1))
-        self._path.replace(_numbered(self._path, 1))
-        os.close(self._file)
-        self._file = _open(self._path)
+        """`log` becomes `log.1`, `log.1` becomes `log.2`, and so on; the oldest goes.
+
+        Where somebody took `log` away, or a new one could not be opened after it was renamed, the others stay.
+        """
+        if self._path.exists():
+            for number in range(self._rotation.keep - 1, 0, -1):
+                older = _numbered(self._path, number)
+                if older.exists():
+                    older.replace(_numbered(self._path, number + 1))
+            self._path.replace(_numbered(self._path, 1))
+        before, self._file = self._file, _open(self._path)
+        os.close(before)
         self._bytes = 0
-        self._write(_header())
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
+
+
+def _mended(file: int, path: Path) -> int:
+    """The length of a log without what follows its last whole line: the machine may have stopped in the middle of one.
+
+    Raises:
+        InvalidInput: it is another file.
+    """
+    length = os.fstat(file).st_size
+    if not length:
+        return 0  # new, or no file at all: a pipe has nothing to be read again
+    header = _header()
+    if not header.startswith(os.pread(file, len(header), 0)):
+        raise InvalidInput(f"{path}: not a decision log, and nothing is appended to it — name a file of its own")
+    tail = os.pread(file, MAX_LINE_BYTES, max(0, length - MAX_LINE_BYTES))
+    whole = length - (len(tail) - tail.rfind(b"\n") - 1)
+    if whole < length:
+        os.ftruncate(file, whole)
+        _log.warning("decision log ended in the middle of a line", path=str(path), bytes=length - whole)
+    return whole
 
 
 def _numbered(path: Path, number: int) -> Path:

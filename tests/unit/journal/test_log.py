@@ -135,6 +135,70 @@ def test_a_full_disk_costs_lines_never_half_ones(tmp_path, monkeypatch):
     assert list(read(path)) == [BLIND, BLIND]
 
 
+@pytest.mark.parametrize("written", [1, 10, 60, 100], ids=lambda count: f"{count} bytes of the last line")
+def test_a_log_goes_on_after_a_writer_that_died_in_a_line(tmp_path, written):
+    path = tmp_path / "log.jsonl"
+    JsonlJournal(path).append(BLIND)
+    with path.open("ab") as file:
+        file.write(encode(BLIND)[:written])
+    JsonlJournal(path).append(BLIND)
+    assert list(read(path)) == [BLIND, BLIND]
+
+
+def test_a_log_whose_writer_died_in_the_header_begins_again(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"format":"speech-au')
+    JsonlJournal(path).append(BLIND)
+    assert list(read(path)) == [BLIND]
+
+
+def test_nothing_is_appended_to_another_file(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("kind: ScalingPolicy\n# no newline at the end")
+    with pytest.raises(InvalidInput, match="not a decision log, and nothing is appended to it"):
+        JsonlJournal(path)
+    assert path.read_text() == "kind: ScalingPolicy\n# no newline at the end"
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(InvalidInput, match="the decision log cannot be written: No such file"):
+        JsonlJournal(tmp_path / "nowhere" / "log.jsonl")
+
+
+def test_rotation_goes_on_and_keeps_the_older_files_where_somebody_took_the_log_away(tmp_path):
+    path = tmp_path / "log.jsonl"
+    journal = JsonlJournal(path, Rotation(max_bytes=3 * len(encode(BLIND)), keep=4))
+    for _ in range(8):
+        journal.append(BLIND)
+    older = {file.name for file in tmp_path.iterdir()} - {path.name}
+    path.unlink()
+    for _ in range(2):
+        journal.append(BLIND)
+    assert {file.name for file in tmp_path.iterdir()} == {*older, path.name}
+    assert list(read(path))
+    assert journal.lost == 0
+
+
+def test_a_disk_that_is_full_at_a_rotation_leaves_every_file_readable(tmp_path, monkeypatch):
+    path = tmp_path / "log.jsonl"
+    journal = JsonlJournal(path, Rotation(max_bytes=len(encode(BLIND)) + 60, keep=4))
+    journal.append(BLIND)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    for failing in ("write", "open"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, failing, full)
+            for _ in range(5):
+                journal.append(BLIND)
+        journal.append(BLIND)
+    assert journal.lost == 10
+    assert {file.name: list(read(file)) for file in tmp_path.iterdir()} == {
+        name: [BLIND] for name in ("log.jsonl", "log.jsonl.1", "log.jsonl.2")
+    }
+
+
 def test_a_line_that_a_dying_writer_left_is_ignored(tmp_path):
     path = tmp_path / "log.jsonl"
     JsonlJournal(path).append(BLIND)
