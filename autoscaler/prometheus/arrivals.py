@@ -15,6 +15,8 @@ INGREDIENTS = frozenset(item.signal for item in (REFUSED, READY, LAG))
 """Signals that are told of no further."""
 UNSEEN = Missing(Cause.ABSENT, "began anew while nothing was scraped")
 _NOBODY_COUNTS = Missing(Cause.ABSENT, "no running pod exports it")
+SETTLED_S = 60.0
+"""So long the broker and the pods may be scraped apart. What is missing for longer has left the queue untaken."""
 _UNTOLD = Missing(Cause.STALE, "how much waits in the queue was not told")
 
 
@@ -24,13 +26,20 @@ class Arrivals:
 
     A request that no pod can answer (a forged token, a broken file) asks for no pod. The workers of a queue receive at
     the pace at which they work: what came is what they took and what still waits in the broker. A message that is
-    taken between two scrapes is seen in both, or in neither, for a moment; the sum waits until it grows again.
+    taken between two scrapes is seen in both, or in neither, for a moment; the sum waits until it grows
+    again. Messages that leave untaken (a queue is purged, they expire, a group's offset is moved) had come all the
+    same: what comes after them counts again once the sum has settled.
     """
 
     queue: Item | None = None
     """How the broker tells what waits: `READY` is what nobody has taken, `LAG` holds what is being worked on, too."""
-    taken: float = 0.0
+    received: float = 0.0
+    refused: float = 0.0
+    lost: float = 0.0
+    """Left the queue untaken."""
     most: float = 0.0
+    _settled_s: float = -math.inf
+    """When the sum was last as large as ever."""
 
     @classmethod
     def told_by(cls, signals: Collection[str]) -> Arrivals:
@@ -41,11 +50,10 @@ class Arrivals:
         """What had come at the time of a look."""
         if {RECEIVED, REFUSED} & look.unseen:
             return UNSEEN
-        received = look.counters.get(RECEIVED)
-        if received is None and self.queue is None:
+        if RECEIVED not in look.counters and self.queue is None:
             return _NOBODY_COUNTS
-        if received is not None:
-            self.taken = received - look.counters.get(REFUSED, 0.0)
+        self.received = look.counters.get(RECEIVED, self.received)
+        self.refused = look.counters.get(REFUSED, self.refused)  # that no running pod tells of it takes nothing back
         waiting = 0.0
         if self.queue is not None:
             told = look.gauges.get(self.queue)
@@ -53,5 +61,12 @@ class Arrivals:
                 return _UNTOLD
             inside = math.fsum(look.gauges.get(INSIDE, ())) if self.queue == LAG else 0.0
             waiting = max(0.0, math.fsum(told) - inside)
-        self.most = max(self.most, self.taken + waiting)
+        self._settle(self.received - self.refused + waiting, look.at_s)
         return self.most
+
+    def _settle(self, seen: float, at_s: float) -> None:
+        """Take what is seen of all that came."""
+        if seen + self.lost >= self.most:
+            self.most, self._settled_s = seen + self.lost, at_s
+        elif self.queue is not None and at_s - self._settled_s > SETTLED_S:
+            self.lost, self._settled_s = self.most - seen, at_s

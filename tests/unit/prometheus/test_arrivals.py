@@ -49,6 +49,24 @@ def test_what_came(queue, looks, expected):
     assert came(Arrivals(queue), *looks) == expected
 
 
+def test_refusals_that_no_running_pod_tells_of_are_taken_off_all_the_same():
+    """Of a pod that is gone, beside pods of a version without that counter."""
+    looks = [({RECEIVED: 90.0, REFUSED: 40.0}, {}), ({RECEIVED: 95.0}, {}), ({RECEIVED: 99.0, REFUSED: 41.0}, {})]
+    assert came(Arrivals(), *looks) == [50.0, 55.0, 58.0]
+
+
+@pytest.mark.parametrize("queue", [READY, LAG], ids=["messages are purged or expire", "a group's offset is moved"])
+def test_what_comes_after_messages_that_left_untaken_is_seen_within_a_minute(queue):
+    arrivals = Arrivals(queue)
+
+    def told(at_s, received, waiting):
+        return arrivals.of(Look(at_s, {RECEIVED: received}, {queue: (waiting,)}))
+
+    assert told(0.0, 100.0, 5000.0) == 5100.0
+    came_s = [told(15.0 * look, 100.0 + 15.0 * look, 0.0) for look in range(1, 9)]
+    assert came_s == [5100.0] * 5 + [5115.0, 5130.0, 5145.0]
+
+
 def test_a_queue_that_is_not_told_of_is_missing_and_not_empty():
     before, silent, after = came(
         Arrivals(READY), ({RECEIVED: 9.0}, {READY: 30.0}), ({RECEIVED: 9.0}, {}), ({RECEIVED: 10.0}, {READY: 31.0})
