@@ -85,8 +85,8 @@ def read_history(
     """
     arrivals = arrivals_of(exporter)
     selector, meant = arrivals.selector([subject]), arrivals.means(subject)
-    counters: dict[Metric, dict[tuple[str, ...], Counter]] = {
-        metric: defaultdict(Counter) for metric in arrivals.metrics
+    counters: dict[Metric, dict[str, dict[tuple[str, ...], Counter]]] = {
+        metric: defaultdict(lambda: defaultdict(Counter)) for metric in arrivals.metrics
     }
     for first, last in grid.chunks():
         try:
@@ -98,12 +98,12 @@ def read_history(
         for series in chain.from_iterable(answer.series for answer in answers):
             for metric in arrivals.metrics:
                 if metric.holds(series.labels) and meant(series.labels):
-                    counters[metric][_identity(series)].add(*_placed(series, grid))
+                    counters[metric][_counted_by(series, arrivals)][_identity(series)].add(*_placed(series, grid))
         if ended():
             break
     read = {
-        metric.signal: binned((counter.readings() for counter in each.values()), grid)
-        for metric, each in counters.items()
+        metric.signal: binned((summed(counter.readings() for counter in each.values()) for each in pods.values()), grid)
+        for metric, pods in counters.items()
     }
     return _without(read.get(RECEIVED.signal), read.get(REFUSED.signal))
 
@@ -137,6 +137,15 @@ class Counter:
         places, values = places[order], values[order]
         last = np.append(np.diff(places) > 0, True)[: len(places)]
         return places[last], values[last]
+
+
+def summed(counters: Iterable[tuple[Places, Floats]]) -> tuple[Places, Floats]:
+    """Several counters of one pod as one: one more joins at 0, and where all get other labels the sum goes on."""
+    readings = list(counters)
+    places, which = np.unique(np.concatenate([places for places, _ in readings]), return_inverse=True)
+    sums = np.zeros(len(places))
+    np.add.at(sums, which, np.concatenate([values for _, values in readings]))
+    return places, sums
 
 
 def binned(counters: Iterable[tuple[Places, Floats]], grid: Grid) -> History | None:
@@ -179,6 +188,11 @@ def binned(counters: Iterable[tuple[Places, Floats]], grid: Grid) -> History | N
     filled = np.where(covered, counts, np.interp(where, where[covered], counts[covered]))[first:]
     whole = np.diff(np.round(np.concatenate([[0.0], np.cumsum(filled)]))).astype(np.int64)
     return History(STEP_S, whole, grid.end_s, known[first:])
+
+
+def _counted_by(series: Series, exporter: Exporter) -> str:
+    """Whose counters are scraped together: a pod's; each of a whole service's for itself."""
+    return series.labels.get(exporter.pod_label, "") if exporter.pod_label else repr(_identity(series))
 
 
 def _identity(series: Series) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ class Ledger:
         position = 0
         for moment_s in self._moments(entries[0][0] if entries else until_s, until_s):
             while position < len(entries) and entries[position][0] <= moment_s:
-                self._enter(*entries[position], born_s)
+                self._enter(*entries[position], born_s, batch)
                 position += 1
             if look := self._look(born_s, moment_s):
                 looks.append(look)
@@ -154,9 +154,11 @@ class Ledger:
             last = self._gauges.get(samples.item, {}).get((samples.pod, samples.series))
         return last.at_s if last else -math.inf
 
-    def _enter(self, at_s: float, value: float, samples: Samples, born_s: Mapping[str, float]) -> None:
+    def _enter(
+        self, at_s: float, value: float, samples: Samples, born_s: Mapping[str, float], batch: Collection[Samples]
+    ) -> None:
         if samples.cumulative:
-            self._count(at_s, value, samples, born_s)
+            self._count(at_s, value, samples, born_s, batch)
         else:
             gauges = self._gauges.setdefault(samples.item, {})
             gauges[samples.pod, samples.series] = _Last(at_s, value)
@@ -165,10 +167,12 @@ class Ledger:
             self._scrape_before_s[samples.pod] = heard_s
             self.heard_s[samples.pod] = at_s
 
-    def _count(self, at_s: float, value: float, samples: Samples, born_s: Mapping[str, float]) -> None:
+    def _count(
+        self, at_s: float, value: float, samples: Samples, born_s: Mapping[str, float], batch: Collection[Samples]
+    ) -> None:
         """The increase of one counter; a fall is a restart from 0."""
         key = (samples.pod, samples.item, samples.series)
-        last = self._last.get(key) or self._before(at_s, samples.pod, born_s)
+        last = self._last.get(key) or self._before(at_s, samples, born_s, batch)
         self._last[key] = _Last(at_s, value)
         self._counted_s[samples.item] = at_s
         self.totals.setdefault(samples.item, 0.0)
@@ -189,18 +193,45 @@ class Ledger:
         """Whether nothing at all was seen after a time: a silence that lasts, or the latest one."""
         return any(abs(at_s - last_s) <= self.interval_s for last_s in (self.looked_at_s, self._silent_from_s))
 
-    def _before(self, at_s: float, pod: str, born_s: Mapping[str, float]) -> _Last | None:
+    def _before(
+        self, at_s: float, samples: Samples, born_s: Mapping[str, float], batch: Collection[Samples]
+    ) -> _Last | None:
         """Where a series began that was not there before; None where that cannot be known.
 
-        A series that joins others of its pod began at 0 since the scrape before. The first series of a pod began
-        at 0 with the pod, if the pod is younger than our looking; of an older one only increases can be told.
+        A series that joins others of its pod began at 0 since the scrape before; one that takes their place goes on
+        with what they had counted. The first series of a pod began at 0 with the pod, if the pod is younger than our
+        looking; of an older one only increases can be told.
         """
-        heard_s = self.heard_s.get(pod, -math.inf)
-        before_s = heard_s if heard_s < at_s else self._scrape_before_s[pod]
+        heard_s = self.heard_s.get(samples.pod, -math.inf)
+        before_s = heard_s if heard_s < at_s else self._scrape_before_s[samples.pod]
         if before_s > -math.inf:
-            return _Last(before_s, 0.0)
-        began_s = born_s.get(pod, -math.inf)
+            return _Last(before_s, self._taken_over(at_s, before_s, samples, batch))
+        began_s = born_s.get(samples.pod, -math.inf)
         return _Last(min(began_s, at_s), 0.0) if began_s > self.since_s else None
+
+    def _taken_over(self, at_s: float, before_s: float, samples: Samples, batch: Collection[Samples]) -> float:
+        """Its share of what a pod's series of an item had counted that all have others in their place.
+
+        Whoever changes how series are labelled gives all of them other names at once. 0 where one of them goes on, or
+        where they began anew, too.
+        """
+        whose = (samples.pod, samples.item)
+        ended = {
+            series: last.value
+            for (*owner, series), last in self._last.items()
+            if tuple(owner) == whose and before_s <= last.at_s < at_s
+        }
+        if not ended:
+            return 0.0
+        beside = (each for each in batch if (each.pod, each.item) == whose)
+        there = [each for each in beside if each.points and each.points[-1][0] >= at_s]
+        if any(each.series in ended for each in there):
+            return 0.0
+        values: dict[tuple[str, ...], float] = defaultdict(float)
+        for each in there:  # of one series there are two where another scraper took over
+            values[each.series] = max(values[each.series], dict(each.points).get(at_s, 0.0))
+        counted, now = math.fsum(ended.values()), math.fsum(values.values())
+        return counted * values[samples.series] / now if now >= counted > 0.0 else 0.0
 
     def still_since_s(self, pod: str, counter: Item, gauge: Item) -> float | None:
         """Time of a pod's newest sample but one, if a counter did not grow since and a gauge is now 0; else None."""

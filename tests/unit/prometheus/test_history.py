@@ -117,6 +117,16 @@ def test_a_pod_that_two_scrapers_read_is_counted_once():
     assert history.counts.sum() == 600
 
 
+def test_series_that_get_other_names_go_on():
+    """Somebody edits how Prometheus labels the pods, which are scraped a minute apart."""
+    renamed = []
+    for name, minute in (("tts-b-bcdfg", 50), ("tts-c-bcdfg", 51)):
+        whole = pod(name, 6, 100)
+        renamed.append(Series(whole.labels, whole.samples[:minute]))
+        renamed.append(Series({**whole.labels, "zone": "a"}, whole.samples[minute:]))
+    assert asked(Store(renamed)).counts.tolist() == [12] * 100
+
+
 def test_what_no_pod_could_have_answered_is_no_load():
     rejected = [
         pod("tts-b-bcdfg", rate, 40, reason=reason, __name__="speech_requests_rejected_total")

@@ -265,3 +265,54 @@ def test_equal_pods_give_the_true_rate_at_any_moment(count, rate_rps, chance: ra
     for earlier, later in pairwise(looks[1:]):
         rate = (later.counters[RECEIVED] - earlier.counters[RECEIVED]) / (later.at_s - earlier.at_s)
         assert rate == pytest.approx(count * rate_rps)
+
+
+def renamed(before, after, looks=6):
+    """Increases of two pods that count 10 a scrape, whose series get other names after the third scrape."""
+    batches = []
+    for look in range(1, looks + 1):
+        names = before if look <= 3 else after
+        each = [(5.0 * look, (1000.0 + 10 * look) / len(names))]
+        batches.append([counter(pod, *each, series=(name,)) for pod in "ab" for name in names])
+    return batches
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one answer", "scrape by scrape"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(["service=tts"], ["service=speech"], id="another value"),
+        pytest.param(["code=200", "code=503"], ["code=200,zone=a", "code=503,zone=a"], id="another label"),
+    ],
+)
+def test_series_that_get_other_names_go_on(before, after, at_once):
+    """Somebody edits how Prometheus labels the target: what was counted over days did not come in one scrape."""
+    book = ledger()
+    batches = renamed(before, after)
+    if at_once:
+        whole = {}
+        for each in (each for batch in batches for each in batch):
+            known = whole.get((each.pod, each.series))
+            points = (*(known.points if known else ()), *each.points)
+            whole[each.pod, each.series] = counter(each.pod, *points, series=each.series)
+        looks = book.take(list(whole.values()), FLEET, until_s=31)
+    else:
+        looks = [look for place, batch in enumerate(batches, 1) for look in book.take(batch, FLEET, 5.0 * place)]
+    sums = [round(look.counters[RECEIVED], 6) for look in looks]
+    assert sums[-1] == 100
+    assert {round(b - a, 6) for a, b in pairwise(sums)} == {20}
+
+
+def test_a_pod_that_restarts_and_counts_by_other_labels_began_at_0():
+    book = ledger()
+    book.take([counter("a", (5, 100), series=("lang=en",))], FLEET, until_s=5)
+    [look] = book.take([counter("a", (10, 3), series=("lang=zh",))], FLEET, until_s=10)
+    assert look.counters[RECEIVED] == 3
+
+
+def test_a_label_that_is_new_joins_at_0():
+    book = ledger()
+    book.take([counter("a", (5, 100), series=("code=200",))], FLEET, until_s=5)
+    batch = [counter("a", (10, 110), series=("code=200",)), counter("a", (10, 4), series=("code=503",))]
+    [look] = book.take(batch, FLEET, until_s=10)
+    assert look.counters[RECEIVED] == 14
