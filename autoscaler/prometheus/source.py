@@ -16,6 +16,7 @@ from autoscaler.model import (
     InvalidInput,
     Missing,
     Phase,
+    Pod,
     Problem,
     Scrape,
     Signals,
@@ -153,7 +154,7 @@ class PrometheusSignals:
         if scope.exporter.pod_label is None:
             fleet, born_s = _NOBODY, {NO_POD: -math.inf}
         else:
-            born_s = {pod.name: pod.ordered_at_s if pod.loaded_at_s is None else pod.loaded_at_s for pod in fleet.pods}
+            born_s = {pod.name: _born_s(pod, ledger.since_s) for pod in fleet.pods}
         looks: list[Look] = []
         problems: list[Problem] = []
         try:
@@ -201,6 +202,13 @@ class PrometheusSignals:
             if reading.scope.exporter.pod_label and {"received", "in_flight"} <= told:
                 return _idle(reading.ledger, fleet)
         return ()
+
+
+def _born_s(pod: Pod, since_s: float) -> float:
+    """When a pod began to count; long ago for one that is older than our looking, which may have become Ready again."""
+    if pod.ordered_at_s <= since_s:
+        return -math.inf
+    return pod.ordered_at_s if pod.loaded_at_s is None else pod.loaded_at_s
 
 
 def _tellers(scopes: Sequence[Scope], required: Collection[str]) -> Mapping[str, Scope]:

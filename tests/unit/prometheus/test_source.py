@@ -81,6 +81,16 @@ def test_one_query_reads_all_metrics():
     assert len(played.asked) == 1
 
 
+def test_a_pod_that_became_ready_again_did_not_begin_to_count_then():
+    """It was not scraped while it was not Ready, and the controller began to look meanwhile."""
+    other = "tts-7d9f8c6b5-zzzzz"
+    flapped = series("speech_requests_received_total", [(t, 1e6 + 2 * t) for t in range(130, 201, 5)])
+    steady = series("speech_requests_received_total", every_5_s(200, lambda t: 2 * t), pod=other)
+    fleet = Fleet(2, (Pod(POD, Phase.SERVING, 0.0, 125.0), Pod(other, Phase.SERVING, 0.0, 0.0)))
+    scrapes = source(Played([flapped, steady], now_s=201.0)).read(100.0, 201.0, fleet).scrapes
+    assert scrapes[-1].received - scrapes[0].received <= 4.0 * 100
+
+
 def test_idle_is_idle():
     signals = source(Played([received(60, rate_rps=0.0)], now_s=61.0)).read(1.0, 61.0, FLEET)
     assert signals.problems == ()
