@@ -48,8 +48,8 @@ class StartingPod(PodView):
 
     None before the start is over, of a pod of which something is not noted or that began anew, and once it is counted.
     """
-    over: bool = False
-    """It has been Ready: that it is so again is no start."""
+    first_ready_s: float | None = None
+    """When it was first seen to be Ready: that it is so again is no start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +148,18 @@ class Starts:
 
         A start counts that was seen before it was over: one that was over before may have been so for long.
         """
-        over = before is not None and before.over
-        if before is not None and not over and now.phases_s is not None:
+        first_s = before.first_ready_s if before is not None else None
+        if before is not None and first_s is None and now.phases_s is not None:
             with self._changing:
                 self._seen(now.deployment, now).phases_s.append(now.phases_s)
                 self._settle(now.deployment)
         kind = before.kind if before is not None and before.kind == now.kind else now.kind
-        return replace(now, kind=kind, deployment="", phases_s=None, over=over or now.pod.loaded_at_s is not None)
+        seen = now.pod
+        if first_s is None:
+            first_s = seen.loaded_at_s
+        elif seen.loaded_at_s is not None:
+            seen = replace(seen, loaded_at_s=first_s)  # a probe that failed for once made no pod of hours' start
+        return replace(now, pod=seen, kind=kind, deployment="", phases_s=None, first_ready_s=first_s)
 
     def unheard(self, deployment: str, pods: Iterable[StartingPod]) -> dict[str, StartingPod]:
         """Of a Deployment's pods by name those that are Ready and whose server has not told yet how it loaded."""

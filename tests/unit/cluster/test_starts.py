@@ -176,3 +176,14 @@ def test_types_of_nodes_are_told_apart_and_stand_side_by_side():
 )
 def test_what_type_a_node_is_of(labels, type_):
     assert node_view({"metadata": {"uid": "u", "name": "n", "labels": labels}}).type == type_
+
+
+@pytest.mark.parametrize("restarts", [0, 1], ids=["its probe failed for once", "its container restarted"])
+def test_a_pod_that_is_ready_again_has_been_loaded_since_it_first_was(starts, restarts):
+    """A policy learns from the time between order and Ready how long starts take."""
+    again = (100, 103, 110, 36_125)
+    flapping = [pod(ready=False, moments_s=again, restarts=restarts), pod(moments_s=again, restarts=restarts)]
+    [loaded] = watch(starts, *started())
+    [unready] = watch(Starts(), *started(), flapping[0])
+    [ready] = watch(Starts(), *started(), *flapping)
+    assert (loaded.pod.loaded_at_s, unready.pod.loaded_at_s, ready.pod.loaded_at_s) == (125.0, None, 125.0)
