@@ -56,7 +56,7 @@ class Look:
     counters: Mapping[Item, float]
     """Sums of increases, since the ledger began. A counter that no running pod exports is not among them."""
     gauges: Mapping[Item, tuple[float, ...]]
-    """Latest values, one for each running pod that has any; several series of one pod are summed."""
+    """Latest values of all series of running pods."""
     unseen: frozenset[Item] = frozenset()
     """Counters that began anew in a silence of the whole service: how fast they grew in it cannot be told."""
 
@@ -279,12 +279,13 @@ class Ledger:
     def _values(self, running: set[str]) -> dict[Item, tuple[float, ...]]:
         values = {}
         for item, series in self._gauges.items():
-            by_pod: dict[str, float] = defaultdict(float)
-            for (pod, _), last in series.items():
-                if pod in running and last.at_s >= self.heard_s[pod] - self.interval_s / 2:
-                    by_pod[pod] += last.value
-            if by_pod:
-                values[item] = tuple(by_pod.values())
+            latest = tuple(
+                last.value
+                for (pod, _), last in series.items()
+                if pod in running and last.at_s >= self.heard_s[pod] - self.interval_s / 2
+            )
+            if latest:
+                values[item] = latest
         return values
 
     def _forget(self, born_s: Mapping[str, float], until_s: float) -> None:

@@ -153,7 +153,7 @@ def test_gauges_are_the_latest_values_of_running_pods():
         counter("a", (0, 0), (5, 0)),
     ]
     [*_, look] = ledger().take(batch, FLEET, until_s=6)
-    assert look.gauges == {QUEUED: (7.0, 3.0)}
+    assert look.gauges == {QUEUED: (6, 1, 3)}
 
 
 def test_a_gauge_that_its_pod_no_longer_exports_is_gone():

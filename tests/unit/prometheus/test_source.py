@@ -91,6 +91,24 @@ def test_a_pod_that_became_ready_again_did_not_begin_to_count_then():
     assert scrapes[-1].received - scrapes[0].received <= 4.0 * 100
 
 
+def test_gpu_use_is_the_mean_over_the_gpus_of_a_pod():
+    labels = {"exported_namespace": "voice", "exported_pod": POD, "__name__": "DCGM_FI_DEV_GPU_UTIL"}
+    use = [
+        Series({**labels, "gpu": str(gpu)}, ((15.0, percent), (20.0, percent))) for gpu, percent in ((0, 80), (1, 40))
+    ]
+    [*_, last] = source(Played([received(20), *use], now_s=21.0), DCGM).read(1.0, 21.0, FLEET).scrapes
+    assert last.gpu_use_ratio == pytest.approx(0.6)
+
+
+def test_the_oldest_wait_is_that_of_the_longest_of_a_pods_queues():
+    waits = [
+        series("speech_queue_seconds_waiting", [(15.0, wait_s), (20.0, wait_s)], queue=str(wait_s))
+        for wait_s in (3.0, 4.0)
+    ]
+    [*_, last] = source(Played([received(20), *waits], now_s=21.0)).read(1.0, 21.0, FLEET).scrapes
+    assert last.oldest_wait_s == 4.0
+
+
 def test_idle_is_idle():
     signals = source(Played([received(60, rate_rps=0.0)], now_s=61.0)).read(1.0, 61.0, FLEET)
     assert signals.problems == ()
