@@ -36,8 +36,8 @@ POLICY_ACCEPTED = "PolicyAccepted"
 SERVICE_MISDIRECTED = "ServiceMisdirected"
 SERVICE_SELECTS = "ServiceSelects"
 
-NOTE_CHARACTERS = 1024
-"""The API takes no longer note (events.k8s.io/v1)."""
+NOTE_BYTES = 1024
+"""The API takes no longer note (events.k8s.io/v1); it counts bytes."""
 CALM_S = 600.0
 """A size that is just about enough limits and does not limit by turns: that is told again after so long without."""
 NAMED = 3
@@ -203,14 +203,14 @@ class Announcer:
         namespace, _, name = target.partition("/")
         now = wall_clock()
         body = {
-            "metadata": {"generateName": f"{name[:40]}-", "namespace": namespace},
+            "metadata": {"generateName": f"{name[:40].rstrip('.-')}-", "namespace": namespace},
             "eventTime": now,
             "reportingController": FIELD_MANAGER,
             "reportingInstance": self._identity[:128],
             "action": "Scale",
             "reason": note.reason,
             "type": note.kind,
-            "note": note.text[:NOTE_CHARACTERS],
+            "note": note.text.encode()[:NOTE_BYTES].decode(errors="ignore"),
             "regarding": {
                 "apiVersion": "apps/v1",
                 "kind": "Deployment",

@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 import yaml
 from rig.processes import free_ports, wait_for
 
@@ -10,9 +11,9 @@ from autoscaler.cluster.events import Announcer
 from autoscaler.model import Cause, Decision, Fleet, Missing, Observation, Problem, Signals, Step, Tick
 
 
-def blind(at_s):
-    seen = Observation(at_s, Signals((), (Problem("received", Missing(Cause.UNREACHABLE, "refused")),)), Fleet(2, ()))
-    return Tick("voice/tts", seen, Decision(at_s, 2, 0, (Step("hpa", 2, 0, "holds"),), "hpa"), ())
+def blind(at_s, why="refused", target="voice/tts"):
+    seen = Observation(at_s, Signals((), (Problem("received", Missing(Cause.UNREACHABLE, why)),)), Fleet(2, ()))
+    return Tick(target, seen, Decision(at_s, 2, 0, (Step("hpa", 2, 0, "holds"),), "hpa"), ())
 
 
 def test_an_api_server_that_takes_no_events_holds_nothing_up(tmp_path):
@@ -32,3 +33,13 @@ def test_an_api_server_that_takes_no_events_holds_nothing_up(tmp_path):
     announcer.append(blind(100.0))
     assert time.monotonic() - began_s < 0.5
     wait_for("the loss to be counted", lambda: announcer.lost == 1)
+
+
+@pytest.mark.cluster
+def test_a_note_that_is_too_long_is_cut_and_not_lost(cluster, namespace, kubeconfig):
+    """The API server counts bytes: a query that is cut short ends in a character of three."""
+    announcer = Announcer(connect(kubeconfig), "pod-a", lambda: None)
+    announcer.start()
+    announcer.append(blind(100.0, "→ …" * 400, f"{namespace}/tts"))
+    wait_for("the Event", lambda: announcer.lost or cluster.core.list_namespaced_event(namespace).items)
+    assert announcer.lost == 0
