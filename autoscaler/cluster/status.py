@@ -182,9 +182,12 @@ class Statuses:
         self._trouble[target] = problems
         return news
 
-    def misdirected(self, target: str, problem: str) -> None:
-        """Show from the next tick on how a target's Service does not select its pods; empty: it does."""
-        self._misdirected[target] = problem
+    def misdirected(self, target: str, problem: str | None) -> None:
+        """Show from the next tick on how a target's Service does not select its pods; empty: it does; None: nothing."""
+        if problem is None:
+            self._misdirected.pop(target, None)
+        else:
+            self._misdirected[target] = problem
 
     def flush(self, within_s: float) -> bool:
         """Wait until all is written that waits; whether it was in time."""

@@ -37,13 +37,17 @@ class Traffic:
         self._statuses = statuses
         self._announcer = announcer
         self._said: dict[str, str] = {}
+        self._shown: set[str] = set()
 
     def append(self, tick: Tick) -> None:
         """See `Journal`. Who begins to lead says what then holds."""
         target = tick.target
         problem = self._problem(target)
         if problem is None:
+            if target in self._shown:
+                self._forget(target)
             return
+        self._shown.add(target)
         self._metrics.misdirected.labels(target).set(bool(problem))
         self._statuses.misdirected(target, problem)
         if self._forbidden() is not None:
@@ -55,3 +59,10 @@ class Traffic:
             else:
                 note = Note("Normal", SERVICE_SELECTS, "the Service selects the pods again")
             self._announcer.announce(target, note)
+
+    def _forget(self, target: str) -> None:
+        """Its policy names no Service any more."""
+        self._shown.discard(target)
+        self._said.pop(target, None)
+        self._metrics.misdirected.remove_by_labels({"target": target})
+        self._statuses.misdirected(target, None)
