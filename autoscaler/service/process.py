@@ -55,6 +55,7 @@ CLOCK_EVERY_S = 1.0
 """The machine's clock is looked at so often."""
 KEEP_S = 2.0
 """Of these, for keeping what the next process goes on with: while the lease is still held."""
+GIVEN_UP = "its policy is no longer in force"
 DEFAULT_TIMING = Timing()
 _log = structlog.get_logger(__name__)
 
@@ -264,7 +265,8 @@ class Controller:
         read = left.ports.signals if left and left.ports else None
 
         def forbidden() -> str | None:
-            return self._forbidden() or job.forbidden or namespace.rival(job.deployment)
+            given_up = GIVEN_UP if runner.ended else None
+            return self._forbidden() or given_up or job.forbidden or namespace.rival(job.deployment)
 
         def ports() -> Ports:
             return Ports(
@@ -279,7 +281,7 @@ class Controller:
         def paused() -> bool:
             return self._statuses.paused(name)
 
-        return Runner(
+        runner = Runner(
             job.target,
             ports,
             self._metrics,
@@ -288,6 +290,7 @@ class Controller:
             continuity=self._continuity(job, trainer, left),
             witness=self._log,
         )
+        return runner
 
     def _continuity(self, job: Job, trainer: BackgroundTrainer, left: Left | None) -> Continuity | None:
         policy = job.target.policy

@@ -38,6 +38,7 @@ class Runner:
 
     Attributes:
         completed_s: when the last tick ended, by that clock.
+        ended: whether another policy, or none, is in force: a tick that is still under way may write no more.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Runner:
         self._witness = witness
         self._began: tuple[Ports, State] | None = None
         self._ticking = threading.Lock()
-        self._ended = False
+        self.ended = False
         self._first_s: float | None = None
         self._begun = 0
         self.completed_s = monotonic()
@@ -97,9 +98,10 @@ class Runner:
         After a tick that does not end in time, what was kept before stays.
         """
         if not self._ticking.acquire(timeout=within_s):
+            self.ended = True
             return None
         try:
-            began, self._ended = self._began, True
+            began, self.ended = self._began, True
             if self._continuity is None:
                 return None
             if began is None:
@@ -111,7 +113,7 @@ class Runner:
             self._ticking.release()
 
     def _tick(self) -> None:
-        if self._ended or not self._ready():
+        if self.ended or not self._ready():
             return
         ports, state = self._began or self._begin()
         state = tick(self.target, ports, state, paused=self._paused())

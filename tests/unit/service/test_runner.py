@@ -1,5 +1,7 @@
 """Ticks of one target: only while leading, each after the other, whatever one of them ends in."""
 
+import threading
+
 import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
@@ -240,6 +242,30 @@ def test_a_memory_of_this_process_is_told_only_what_it_has_not_seen(metrics):
 def test_what_no_tick_went_on_with_is_left_to_the_next_one(metrics):
     left = Left(b"41", None, None)
     assert runner(World(metrics), metrics, Wish(), continuity=Lasts(left=left)).close(1.0) is left
+
+
+def test_a_tick_that_outlasts_its_policy_is_told_so_and_none_follows(metrics):
+    """Prometheus hangs while a file changes: what the old policy decides then is not written any more."""
+    world, asked, answered = World(metrics), threading.Event(), threading.Event()
+    ended = []
+
+    def hangs(*_):
+        asked.set()
+        assert answered.wait(10)
+        return Signals((Scrape(98.0, received=1.0),))
+
+    world.read = hangs
+    world.apply = lambda _: ended.append(old.ended) or ()
+    policy = Wish()
+    old = runner(world, metrics, policy)
+    tick = threading.Thread(target=old.run)
+    tick.start()
+    asked.wait(10)
+    assert old.close(0.01) is None
+    answered.set()
+    tick.join(10)
+    old.run()
+    assert (ended, policy.memories) == ([True], [0])
 
 
 def test_a_policy_that_keeps_nothing_begins_with_nothing(metrics):
