@@ -173,24 +173,29 @@ def silence(
         limit_s: older samples say nothing about now.
         metric: what should have been heard.
     """
-    expected = [
-        pod.name for pod in fleet.of(Phase.SERVING) if pod.loaded_at_s is None or now_s - pod.loaded_at_s > limit_s
-    ]
-    fresh = {pod for pod, at_s in newest_s.items() if now_s - at_s <= limit_s}
-    silent = [pod for pod in expected if pod not in fresh]
-    if fresh and not silent:
-        return None
-    if fresh:
-        what = (
-            f"{len(silent)} of {len(expected)} serving pods gave no {metric.name} for {limit_s:.3g} s ({names(silent)})"
-        )
-        return Problem(metric.signal, Missing(Cause.STALE, what))
+    if any(now_s - at_s <= limit_s for at_s in newest_s.values()):
+        return part_silence(newest_s, fleet, now_s, limit_s, metric)
     if newest_s:
         age_s = now_s - max(newest_s.values())
         return Problem(
             metric.signal, Missing(Cause.STALE, f"{metric.name} is {age_s:.0f} s old, {limit_s:.3g} s allowed")
         )
     return Problem(metric.signal, Missing(Cause.ABSENT, f"no series of {metric.name} for any pod of the target"))
+
+
+def part_silence(
+    newest_s: Mapping[str, float], fleet: Fleet, now_s: float, limit_s: float, metric: Metric
+) -> Problem | None:
+    """What is wrong with a signal that some pods gave lately and others did not; arguments as for `silence`."""
+    expected = [
+        pod.name for pod in fleet.of(Phase.SERVING) if pod.loaded_at_s is None or now_s - pod.loaded_at_s > limit_s
+    ]
+    fresh = {pod for pod, at_s in newest_s.items() if now_s - at_s <= limit_s}
+    silent = [pod for pod in expected if pod not in fresh]
+    if not fresh or not silent:
+        return None
+    what = f"{len(silent)} of {len(expected)} serving pods gave no {metric.name} for {limit_s:.3g} s ({names(silent)})"
+    return Problem(metric.signal, Missing(Cause.STALE, what))
 
 
 def names(pods: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ from autoscaler.model import Reading as Value
 from autoscaler.prometheus.arrivals import INGREDIENTS, UNSEEN, Arrivals
 from autoscaler.prometheus.ledger import GRACE, Item, Ledger, Look
 from autoscaler.prometheus.metrics import Exporter, Kind, Metric, Subject
-from autoscaler.prometheus.quality import NO_POD, Scope, believe, silence
+from autoscaler.prometheus.quality import NO_POD, Scope, believe, part_silence, silence
 from autoscaler.prometheus.sharing import Portion, SharedQuery
 
 SCRAPE_INTERVAL_S = 15.0
@@ -51,6 +51,8 @@ class Wanted:
     """Older samples say nothing about now."""
     required: frozenset[str] = frozenset({"received"})
     """Signals without which nothing may shrink. Any other is simply not exported where it is missing."""
+    weighed: frozenset[str] = frozenset()
+    """Signals that the rule goes by. Gauges among them that some serving pods give and others do not are half-known."""
     objective_s: float | None = None
     """With it, late requests are counted where the latency histogram has this edge."""
     scrape_interval_s: float = SCRAPE_INTERVAL_S
@@ -171,7 +173,12 @@ class PrometheusSignals:
             metric.signal: silence(ledger.newest_s(Item(metric.signal)), fleet, until_s, limit_s, metric)
             for metric in reversed(required)
         }
-        return looks, problems + [problem for problem in silent.values() if problem]
+        half = {
+            metric.signal: part_silence(ledger.newest_s(Item(metric.signal)), fleet, until_s, limit_s, metric)
+            for metric in scope.exporter.metrics
+            if metric.kind in _REDUCED and metric.signal in self._wanted.weighed and metric.signal not in silent
+        }
+        return looks, problems + [problem for problem in (*silent.values(), *half.values()) if problem]
 
     def _begin_s(self, reading: _Reading, after_s: float) -> float:
         """Where a question begins that is to tell what came after a time.

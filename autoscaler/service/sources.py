@@ -159,6 +159,7 @@ def wanted_of(job: Job) -> Wanted:
         subject=subject_of(job),
         stale_after_s=spec.stale_after_s,
         required=required_of(job),
+        weighed=asked_of(job.target) or frozenset(),
         objective_s=job.objective_s,
         scrape_interval_s=spec.scrape_interval_s or SCRAPE_INTERVAL_S,
     )

@@ -100,6 +100,22 @@ def test_gpu_use_is_the_mean_over_the_gpus_of_a_pod():
     assert last.gpu_use_ratio == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize(
+    ("weighed", "said"), [(("gpu_use_ratio",), ["gpu_use_ratio"]), ((), [])], ids=["by the rule", "by nobody"]
+)
+def test_what_only_some_pods_tell_of_their_gpus_is_half_known(weighed, said):
+    """The exporter of one node is gone: the mean over the idle rest is no reason to shrink."""
+    other = "tts-7d9f8c6b5-zzzzz"
+    gpus = {"exported_namespace": "voice", "__name__": "DCGM_FI_DEV_GPU_UTIL"}
+    busy = Series({**gpus, "exported_pod": POD}, tuple((float(t), 95.0) for t in range(0, 101, 5)))
+    idle = Series({**gpus, "exported_pod": other}, tuple((float(t), 5.0) for t in range(0, 201, 5)))
+    fleet = Fleet(2, tuple(Pod(name, Phase.SERVING, 0.0, 0.0) for name in (POD, other)))
+    heard = [received(200), series("speech_requests_received_total", every_5_s(200, lambda t: t), pod=other)]
+    read = source(Played([*heard, busy, idle], now_s=201.0), DCGM, weighed=frozenset(weighed)).read(50.0, 201.0, fleet)
+    assert [problem.signal for problem in read.problems] == said
+    assert all(f"1 of 2 serving pods gave no DCGM_FI_DEV_GPU_UTIL for 17.5 s ({POD})" in str(p) for p in read.problems)
+
+
 def test_the_oldest_wait_is_that_of_the_longest_of_a_pods_queues():
     waits = [
         series("speech_queue_seconds_waiting", [(15.0, wait_s), (20.0, wait_s)], queue=str(wait_s))

@@ -7,7 +7,16 @@ import pytest
 
 from autoscaler.model import Fleet, InvalidInput, Phase, Pod
 from autoscaler.prometheus.client import Answer
-from autoscaler.service.sources import Sources, continues, exporters_of, group_of, loading_of, required_of, subject_of
+from autoscaler.service.sources import (
+    Sources,
+    continues,
+    exporters_of,
+    group_of,
+    loading_of,
+    required_of,
+    subject_of,
+    wanted_of,
+)
 from autoscaler.service.targets import SPREAD_S, Beat, Targets
 from autoscaler.service.wiring import load_job
 
@@ -63,6 +72,7 @@ def reads(signal):
 )
 def test_only_what_the_policy_reads_is_asked_for(job, fields, read):
     assert {metric.signal for each in exporters_of(job(**fields)) for metric in each.metrics} == read
+    assert wanted_of(job(**fields)).weighed == read
 
 
 def test_the_predictive_policy_reads_all_there_is(job):
