@@ -22,6 +22,9 @@ ASKED_FOR = {("", "nodes", "list")}
 """What the controller asks for without the right, to see once in ten minutes whether it has come."""
 _OF_AN_ACCOUNT = ("ServiceAccount", "Role", "RoleBinding")
 
+TOKEN_S = 86400
+"""A kubeconfig is not renewed, as a pod's token is: it has to outlast the longest run of the rig."""
+
 
 @dataclass(frozen=True)
 class Account:
@@ -38,7 +41,7 @@ class Account:
 
     def kubeconfig(self, path: Path, pod: str | None = None, url: str | None = None) -> Path:
         """How to reach the API server under it; with a token bound to a pod, and over another URL, on wish."""
-        asked: dict[str, Any] = {"expirationSeconds": 3600, "audiences": None}
+        asked: dict[str, Any] = {"expirationSeconds": TOKEN_S, "audiences": None}
         if pod:
             asked["boundObjectRef"] = {"apiVersion": "v1", "kind": "Pod", "name": pod}
         token = self.cluster.core.create_namespaced_service_account_token(self.name, self.namespace, {"spec": asked})
