@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -34,6 +35,10 @@ class _Server(ThreadingHTTPServer):
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError | TimeoutError):
             _log.error("a page could not be served", client=str(client_address), exc_info=error)
+
+
+class _ServerV6(_Server):
+    address_family = socket.AF_INET6
 
 
 class Endpoint:
@@ -92,7 +97,8 @@ class Endpoint:
             def log_message(self, *_: object) -> None:
                 """Probes come every few seconds: not worth a line."""
 
-        self._server = _Server((host, port), Handler)
+        server = _ServerV6 if ":" in host else _Server
+        self._server = server((host, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="endpoint", daemon=True)
 
     @property

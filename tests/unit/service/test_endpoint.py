@@ -1,5 +1,6 @@
 """The port for probes, scrapers and people."""
 
+import errno
 import json
 import socket
 import urllib.error
@@ -57,6 +58,21 @@ def test_pages(endpoint, path, status, says):
 def test_reports(endpoint, query, status, found):
     code, text = get(endpoint, f"/status.json{query}")
     assert (code, json.loads(text)) == (status, found)
+
+
+def test_it_listens_where_there_is_only_ipv6():
+    try:
+        serving = Endpoint("::1", 0, CollectorRegistry(), {"/healthz": lambda: None}, {}.get)
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+        pytest.skip("needs IPv6 on this machine")
+    serving.start()
+    try:
+        with urllib.request.urlopen(f"http://[::1]:{serving.port}/healthz", timeout=5) as answer:
+            assert answer.read() == b"ok\n"
+    finally:
+        serving.stop()
 
 
 def test_whoever_hangs_up_leaves_no_traceback(endpoint, capfd):
