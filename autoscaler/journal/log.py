@@ -88,8 +88,6 @@ class JsonlJournal:
         self._bytes = _mended(self._file, path)
         self._writing = threading.Lock()
         self.lost = 0
-        if not self._bytes:
-            self._write(_header())
 
     def append(self, tick: Tick) -> None:
         """Write one tick; what cannot be written is counted and said once a streak."""

@@ -199,6 +199,17 @@ def test_a_disk_that_is_full_at_a_rotation_leaves_every_file_readable(tmp_path, 
     }
 
 
+def test_a_disk_that_is_full_at_the_start_costs_lines_and_no_start(tmp_path, monkeypatch):
+    path = tmp_path / "log.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "no space left on device")))
+        journal = JsonlJournal(path)
+        journal.append(BLIND)
+    journal.append(BLIND)
+    assert journal.lost == 1
+    assert list(read(path)) == [BLIND]
+
+
 def test_a_line_that_a_dying_writer_left_is_ignored(tmp_path):
     path = tmp_path / "log.jsonl"
     JsonlJournal(path).append(BLIND)
