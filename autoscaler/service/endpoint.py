@@ -14,6 +14,7 @@ import orjson
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from autoscaler.model import InvalidInput
 from autoscaler.service.page import status_page
 
 Check = Callable[[], str | None]
@@ -50,6 +51,9 @@ class Endpoint:
         registry: what /metrics shows.
         checks: by path, such as `/healthz`; a check that names something answers 503 with it.
         report: what the status page shows.
+
+    Raises:
+        InvalidInput: the address is taken, or not this machine's.
     """
 
     def __init__(
@@ -98,7 +102,10 @@ class Endpoint:
                 """Probes come every few seconds: not worth a line."""
 
         server = _ServerV6 if ":" in host else _Server
-        self._server = server((host, port), Handler)
+        try:
+            self._server = server((host, port), Handler)
+        except OSError as error:
+            raise InvalidInput(f"{host}:{port}: cannot be listened on: {error.strerror}") from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="endpoint", daemon=True)
 
     @property

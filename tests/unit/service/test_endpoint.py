@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from rig.processes import wait_for
 from structlog.testing import capture_logs
 
+from autoscaler.model import InvalidInput
 from autoscaler.service.endpoint import Endpoint
 
 
@@ -63,8 +64,8 @@ def test_reports(endpoint, query, status, found):
 def test_it_listens_where_there_is_only_ipv6():
     try:
         serving = Endpoint("::1", 0, CollectorRegistry(), {"/healthz": lambda: None}, {}.get)
-    except OSError as error:
-        if error.errno != errno.EADDRNOTAVAIL:
+    except InvalidInput as error:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EADDRNOTAVAIL:
             raise
         pytest.skip("needs IPv6 on this machine")
     serving.start()
@@ -84,3 +85,8 @@ def test_whoever_hangs_up_leaves_no_traceback(endpoint, capfd):
         wait_for("it to serve others", lambda: get(endpoint, "/healthz")[0] == 200)
     assert logs == []
     assert capfd.readouterr().err == ""
+
+
+def test_an_address_that_is_taken_is_named(endpoint):
+    with pytest.raises(InvalidInput, match=f"127.0.0.1:{endpoint.port}: cannot be listened on: Address already in use"):
+        Endpoint("127.0.0.1", endpoint.port, CollectorRegistry(), {}, lambda _: None)
