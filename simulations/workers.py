@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from joblib import Parallel, delayed, parallel_config
@@ -92,6 +93,7 @@ def _run(key: str, job: Job) -> tuple[str, Result]:
 @contextmanager
 def _left_alone_by_ctrl_c() -> Iterator[None]:
     """Processes that are started inside never see SIGINT, which a terminal sends to all; this one sees it after."""
+    resource_tracker.ensure_running()  # it would let SIGINT through again when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -208,6 +208,20 @@ def command(folder: Path, out: str) -> list[str]:
     ]  # fmt: skip
 
 
+MASKS = """
+import signal
+from simulations.workers import Workers, spread
+
+masks = spread(signal.pthread_sigmask, [(signal.SIG_BLOCK, ())] * 2, Workers(cores=2))
+print([signal.SIGINT in mask for mask in masks], signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+
+
+def test_ctrl_c_reaches_the_command_and_no_process_that_computes():
+    found = subprocess.run([sys.executable, "-c", MASKS], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == "[True, True] False\n"
+
+
 def wait_until(condition, seconds: float = 120.0) -> None:
     end_s = time.monotonic() + seconds
     while not condition():
