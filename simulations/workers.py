@@ -74,7 +74,8 @@ def spread(call: Callable[..., Item], tasks: Iterable[tuple[Any, ...]], workers:
         with _left_alone_by_ctrl_c():
             results = pool(delayed(call)(*task) for task in tasks)
         try:
-            yield from results
+            for result in results:  # noqa: UP028 - `yield from` would close them before what follows is heard
+                yield result
         except BaseException:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that not all was computed is known

@@ -222,6 +222,21 @@ def test_ctrl_c_reaches_the_command_and_no_process_that_computes():
     assert found.stdout == "[True, True] False\n"
 
 
+LEFT = """
+import time
+from simulations.workers import Workers, spread
+
+results = spread(time.sleep, [(seconds,) for seconds in (0, 60, 60)], Workers(cores=2))
+next(results)
+results.close()
+"""
+
+
+def test_replays_that_nobody_waits_for_any_more_end_at_once_and_without_a_word():
+    found = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, check=True, timeout=50)
+    assert found.stdout + found.stderr == ""
+
+
 def wait_until(condition, seconds: float = 120.0) -> None:
     end_s = time.monotonic() + seconds
     while not condition():
