@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from autoscaler.cli import exits
+
 
 def main() -> None:
     """Entry point of `autoscaler`."""
-    from autoscaler.cli.app import run
-
+    try:
+        from autoscaler.cli.app import run
+    except KeyboardInterrupt:  # what is imported takes a second
+        raise SystemExit(exits.INTERRUPTED) from None
     run()

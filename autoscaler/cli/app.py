@@ -74,6 +74,10 @@ def run() -> None:
             app(standalone_mode=True)
         finally:
             sys.stdout.flush()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # typer makes 1 of it, which is a finding here
+            sys.exit(exits.OK)
+        raise
     except OSError as error:
         _unwritable(error)
     except InvalidInput as error:
