@@ -11,6 +11,7 @@ from autoscaler.cluster.objects import ROLE_LABEL
 from autoscaler.model import Mode
 from autoscaler.service.process import STOP_S, Candidacy
 from autoscaler.service.wiring import load_jobs
+from inference_server.cli import serve
 
 BASE = Path(__file__).parents[3] / "manifests" / "base"
 
@@ -82,6 +83,14 @@ def test_the_flags_of_the_controller_are_known_and_it_stands_under_its_pods_name
     assert command == "run"
     assert {flag.removeprefix("--") for flag in flags if flag.startswith("--")} <= set(known)
     assert [each["name"] for each in container["env"] if "valueFrom" in each] == ["POD_NAME"]
+
+
+def test_the_inference_server_may_finish_before_it_is_killed(objects):
+    pod = objects["Deployment", "emotivoice"]["spec"]["template"]["spec"]
+    stated = inspect.signature(serve).parameters
+    drain_s = stated["drain_delay_s"].default + stated["drain_timeout_s"].default
+    assert pod["terminationGracePeriodSeconds"] > drain_s
+    assert not {"--drain-delay-s", "--drain-timeout-s"} & set(pod["containers"][0]["args"])
 
 
 def test_the_fence_names_the_lease_and_the_account_that_the_controller_uses(objects):
