@@ -41,6 +41,7 @@ def explain(
     Of a live target the last change is shown, as its ConfigMap has it, and how long its starts take.
 
     Example: `autoscaler explain decisions.jsonl --at +2h`
+
     Example: `autoscaler explain voice-inference/emotivoice --kubeconfig ~/.kube/config`
     """
     if kubeconfig is not None:

@@ -29,7 +29,7 @@ def release(
 
     The size stays as it is. `autoscaler resume` takes a target up again.
 
-    Example: `autoscaler release --all --namespace voice-autoscaler`
+    Example: `autoscaler release --all --namespace voice-inference`
     """
     from autoscaler.cluster import status
     from autoscaler.cluster.api import RefusedError, connect, own_namespace

@@ -37,7 +37,7 @@ def status(
     It reads the targets' ConfigMaps and the Lease, so it works wherever kubectl does. A status is written when
     something changes, and every five minutes.
 
-    Example: `autoscaler status --namespace voice-autoscaler -w`
+    Example: `autoscaler status --namespace voice-inference -w`
     """
     from autoscaler.cluster.api import connect, own_namespace
 
