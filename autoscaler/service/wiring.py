@@ -124,7 +124,7 @@ def _check_distinct(jobs: Iterable[Job]) -> None:
     for job in jobs:
         sources[job.target.name].append(job.policy.source)
     doubled = [
-        f"{' and '.join(files)}: both size {name} — one policy for a target"
+        f"{', '.join(files[:-1])} and {files[-1]}: each sizes {name} — one policy for a target"
         for name, files in sources.items()
         if len(files) > 1
     ]
