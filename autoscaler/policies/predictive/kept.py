@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from autoscaler.forecast.bins import BINS
 from autoscaler.forecast.leadtime import KEPT_STARTS
@@ -22,7 +22,9 @@ MOST_BYTES = 64_000
 MOST_RECENT = 2000
 """Intervals of the last hour, at most."""
 
-Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+MOST = 1e15
+
+Amount = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 Ahead = Annotated[int, Field(ge=0, le=10_000)]
 """Intervals into the future."""
@@ -50,6 +52,13 @@ class AverageKept(Part):
 
     total: Amount
     weight: Annotated[float, Field(ge=0, le=1.000001)]
+
+    @field_validator("weight")
+    @classmethod
+    def _bounds_the_average(cls, weight: float, info: ValidationInfo) -> float:
+        if info.data.get("total", 0.0) > MOST * weight:
+            raise ValueError(f"{weight:g}: the average is beyond {MOST:g}")
+        return weight
 
 
 class ContestKept(Part):

@@ -125,6 +125,7 @@ def changed(kept, *path, to):
         pytest.param(("traffic", "recent"), [1.0] * 5000, "traffic.recent", id="too long a past"),
         pytest.param(("model",), "x", "model: Extra inputs", id="an unknown field"),
         pytest.param(("starts_s",), [1e300], "starts_s", id="a start of ages"),
+        pytest.param(("traffic", "level", "weight"), 1e-320, "the average is beyond", id="an average without end"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(kept, path, to, says):
