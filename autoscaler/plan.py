@@ -29,7 +29,8 @@ def plan(
         drain: how serving pods are taken away.
         idle: pods that are known to hold nothing.
     """
-    if drain is Drain.SIGTERM and not decision.standby and not fleet.standing_by:
+    left = [pod for pod in fleet.of(Phase.DRAINING) if not pod.ending]
+    if drain is Drain.SIGTERM and not decision.standby and not fleet.standing_by and not left:
         return _sized(decision.replicas, decision, fleet)  # most ticks of most targets: nobody has a role but to serve
     roles = _Roles.of(fleet)
     promoted = _promoted(decision, roles)
@@ -38,8 +39,11 @@ def plan(
     size = decision.replicas
     if drain is Drain.LABEL:
         free = [pod for pod in roles.serving if pod not in gated]
-        kept, drained, size = _drains(decision, fleet, free, idle)
+        kept, drained, size = _drains(decision, fleet, left, free, idle)
         actions += [*_relabels(kept, "serving"), *_relabels(drained, "draining")]
+    else:  # what began to drain while that was done by label goes with a lower size, or serves
+        spare = max(0, fleet.replicas - decision.replicas)
+        actions += _relabels(left[: max(0, _of_size(left, fleet) - spare)], "serving")
     return (*actions, *_sized(size, decision, fleet))
 
 
@@ -110,8 +114,16 @@ def _gated(decision: Decision, roles: _Roles, promoted: Sequence[Pod]) -> list[P
     return [*starts, *roles.serving[: max(0, min(lacking - len(starts), spare))]]
 
 
+def _of_size(draining: Sequence[Pod], fleet: Fleet) -> int:
+    """How many of them the size still counts: that it is lower shows before the pods that it costs are marked."""
+    if fleet.rolling_out:
+        return len(draining)  # a surge is beyond the size, too
+    others = sum(not pod.ending for pod in fleet.pods) - len(draining)
+    return min(len(draining), max(0, fleet.replicas - others))
+
+
 def _drains(
-    decision: Decision, fleet: Fleet, serving: Sequence[Pod], idle: Collection[str]
+    decision: Decision, fleet: Fleet, draining: Sequence[Pod], serving: Sequence[Pod], idle: Collection[str]
 ) -> tuple[Sequence[Pod], Sequence[Pod], int]:
     """Drains to cancel, pods to drain, and the size to write.
 
@@ -119,17 +131,17 @@ def _drains(
     size is lowered by no more than them, and nothing that drains is counted out of it. A rollout would spread a lower
     size over the old and the new pods: it is waited for.
     """
-    draining = [pod for pod in fleet.of(Phase.DRAINING) if not pod.ending]
-    excess = fleet.replicas - len(draining) - decision.replicas
+    going = len(draining) - _of_size(draining, fleet)
+    excess = fleet.replicas - (len(draining) - going) - decision.replicas
     if excess < 0:
-        kept = draining[: min(-excess, len(draining))]
+        kept = draining[: min(-excess, len(draining) - going)]
         return kept, (), fleet.replicas - excess - len(kept)
     if fleet.rolling_out:
         return (), (), fleet.replicas
     unready = fleet.count(Phase.STARTING)
     if unready:
         return (), (), fleet.replicas - min(excess, unready)
-    done = sum(_drained(pod, decision.at_s, idle) for pod in draining)
+    done = max(0, sum(_drained(pod, decision.at_s, idle) for pod in draining) - going)
     at_once = min(excess, max(0, fleet.count(Phase.STANDBY) - decision.standby))
     return (), serving[: excess - at_once], fleet.replicas - done - at_once
 

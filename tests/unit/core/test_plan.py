@@ -123,6 +123,36 @@ def test_draining_by_label(has, wanted, idle, scale, roles):
     assert [a.replicas for a in actions if isinstance(a, Scale)] == ([] if scale is None else [scale])
 
 
+@pytest.mark.parametrize(
+    ("replicas", "wanted", "scale", "roles"),
+    [
+        pytest.param(2, 2, [], {}, id="nothing is cancelled, and nothing is taken twice"),
+        pytest.param(2, 3, [3], {}, id="one more is ordered: which of them goes is decided"),
+        pytest.param(3, 3, [], {"d2": "serving"}, id="the size counts one of them: it serves again"),
+        pytest.param(3, 2, [], {}, id="the size counts one of them: one drain is over, and that one goes already"),
+    ],
+)
+def test_a_lowered_size_shows_before_the_pods_that_it_costs_are_marked(replicas, wanted, scale, roles):
+    now = replace(draining("SSdd"), replicas=replicas)
+    actions = plan(replace(decision(wanted), at_s=NOW_S), now, Drain.LABEL, ["d3"])
+    assert {a.pod: a.role for a in actions if isinstance(a, Relabel)} == roles
+    assert [a.replicas for a in actions if isinstance(a, Scale)] == scale
+
+
+@pytest.mark.parametrize(
+    ("wanted", "scale", "roles"),
+    [
+        pytest.param(4, [], {"d2": "serving", "d3": "serving"}, id="they serve"),
+        pytest.param(3, [3], {"d2": "serving"}, id="one goes, one serves"),
+        pytest.param(2, [2], {}, id="they go"),
+    ],
+)
+def test_what_drains_by_label_when_that_is_done_no_longer_serves_or_goes(wanted, scale, roles):
+    actions = plan(decision(wanted), draining("SSdd"), Drain.SIGTERM)
+    assert {a.pod: a.role for a in actions if isinstance(a, Relabel)} == roles
+    assert [a.replicas for a in actions if isinstance(a, Scale)] == scale
+
+
 @pytest.mark.parametrize("has", ["SSSS", "SSSs", "SSdd"])
 def test_a_rollout_blocks_drains(has):
     assert plan(decision(1), replace(draining(has), rolling_out=True), Drain.LABEL, ["d2"]) == ()
