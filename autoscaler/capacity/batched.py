@@ -2,7 +2,7 @@
 
 No formula for several queues with batches came near: one for a single pod was wrong by up to ten times, and what a
 further pod brings depends on how requests find it. `python -m simulations.batches` makes the table, for Poisson
-arrivals; docs/predictive.md, "Batches", holds it against other simulations.
+arrivals; docs/capacity.md, "Batches", holds it against other simulations.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _crowded(law: ServiceLaw, pods: int, load: Floats) -> Floats:
     """The load at which one shared queue would miss as much as pods that each have a line of their own.
 
     A request that waits in one pod's line is not helped by what other pods have to spare. Fitted to simulation
-    (docs/predictive.md, "Routing").
+    (docs/capacity.md, "Routing").
     """
     spare = np.maximum(pods * law.slots - load, 0.0)
     return np.asarray(load + CROWDING * (1 - 1 / pods) ** 2 * spare)

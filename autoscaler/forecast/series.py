@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.floating]
 
 KEPT_S = 28 * 86400
 """Four weeks: of two, a weekly rhythm shows once beside the present one, and cost 11 % more on a record of a growing
-service (docs/predictive.md)."""
+service."""
 SHORT = 3
 """Intervals of the short mean, whose extremes are what pods must meet: 15 s at 5 s."""
 OPEN_S = 86400.0

@@ -88,7 +88,7 @@ def backlog_pods(
 
     Elementwise. What the slots that serve now will have drained when a new pod is loaded is no reason to order one.
     What they drain by then follows from the forecast load, not from the present one: that of five seconds is mostly
-    chance, and the breath of a busy queue started nearly all pods of smooth traffic (docs/predictive.md).
+    chance, and the breath of a busy queue started nearly all pods of smooth traffic (docs/choices.md).
 
     Args:
         load: present load in busy slots.

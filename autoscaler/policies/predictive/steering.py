@@ -27,7 +27,7 @@ PRIOR_S = 300.0
 """So much traffic what is believed before the shadows have lived weighs."""
 COMES_TRUE = (0.05, 0.4)
 """Least and most that is believed of what a forecast expects to miss: it speaks of the worst moment of a window. Over
-first hours of recorded services 0.2 to 0.6 came true at most prices (docs/predictive.md)."""
+first hours of recorded services 0.2 to 0.6 came true at most prices (docs/choices.md)."""
 JUDGED_FROM = 16
 """First price, at two service times, whose shadow tells how much comes true: below, forecasts see all missed."""
 SMOOTHING_S = (60.0, 1800.0)
