@@ -10,7 +10,7 @@ import hashlib
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,14 +108,20 @@ class PolicyFolder:
         self._own_namespace = own_namespace
         self._workload = workload
         self._digest = b""
+        self._referred: set[Path] = set()
+        """Workload files that policies have named: they need not lie below the path."""
         self.in_force = InForce()
 
     def read(self) -> InForce:
         """Read the files if they have changed, and settle what is in force."""
-        digest = content_digest(self._path)
+        digest = content_digest(self._path, self._referred)
         if digest != self._digest:
             self._digest = digest
-            self.in_force = settle(self.in_force, {str(file): self._found(file) for file in policy_files(self._path)})
+            found = {str(file): self._found(file) for file in policy_files(self._path)}
+            self._referred |= {
+                file for each in found.values() if isinstance(each, Job) and (file := each.policy.workload_file)
+            }
+            self.in_force = settle(self.in_force, found)
         return self.in_force
 
     def _found(self, file: Path) -> Job | tuple[str, ...] | None:
@@ -160,10 +166,10 @@ def _yaml_below(folder: Path) -> list[Path]:
     return [Path(name) for name in sorted(names) if name.endswith((".yaml", ".yml"))]
 
 
-def content_digest(path: Path) -> bytes:
-    """Changes with any policy or workload file; what cannot be read counts as empty."""
+def content_digest(path: Path, referred: Collection[Path] = ()) -> bytes:
+    """Changes with any policy or workload file, below a path or referred to; what cannot be read counts as empty."""
     digest = hashlib.sha256()
-    for file in _yaml_below(path) if path.is_dir() else [path]:
+    for file in sorted({*(_yaml_below(path) if path.is_dir() else [path]), *referred}):
         try:
             content = file.read_bytes()
         except OSError:

@@ -68,6 +68,14 @@ class LoadedPolicy:
             return None
         return shipped_prior() if rule.prior == "shipped" else Path(self.source).parent / rule.prior
 
+    @property
+    def workload_file(self) -> Path | None:
+        """The file of the workload, where the policy refers to one that does not come with this program."""
+        stated = self.spec.workload
+        if not isinstance(stated, WorkloadRef) or stated.ref in shipped_workloads():
+            return None
+        return Path(self.source).parent / stated.ref
+
     def serving(self, workload: model.Workload | None = None) -> model.Workload:
         """The workload to replay: the given one, else the policy's own; the policy's bounds rule over both.
 

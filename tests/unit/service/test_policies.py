@@ -114,8 +114,7 @@ def test_unchanged_files_are_not_read_again(folder):
     assert policies.read() is policies.read()
 
 
-def test_a_workload_that_policies_refer_to_counts_as_a_change(folder):
-    workload = """\
+WORKLOAD = """\
 apiVersion: autoscaling.speech/v1alpha1
 kind: Workload
 metadata: {name: mine}
@@ -125,12 +124,30 @@ spec:
   coldStart: {typical: 15s, slow: 21s}
   replicas: {min: 1, max: 10}
 """
-    write(folder, a=text().replace("ref: tts", "ref: mine.yaml"), mine=workload % "800ms")
-    policies = PolicyFolder(folder, "here")
+
+
+@pytest.mark.parametrize(
+    ("policies", "workload"),
+    [
+        pytest.param(".", "mine.yaml", id="a folder"),
+        pytest.param("a.yaml", "mine.yaml", id="a single file"),
+        pytest.param(".", "../workloads/mine.yaml", id="beside the folder"),
+    ],
+)
+def test_a_workload_that_policies_refer_to_counts_as_a_change(folder, policies, workload):
+    write(folder, a=text().replace("ref: tts", f"ref: {workload}"))
+    file = folder / workload
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(WORKLOAD % "800ms")
+    policies = PolicyFolder(folder / policies, "here")
     assert dict(policies.read().problems) == {}
     assert policies.read().jobs[TTS].objective_s == 0.8
-    (folder / "mine.yaml").write_text(workload % "900ms")
+    file.write_text(WORKLOAD % "900ms")
     assert policies.read().jobs[TTS].objective_s == 0.9
+    file.write_text(BROKEN)
+    assert (policies.read().jobs[TTS].objective_s, policies.read().troubles.keys()) == (0.9, {TTS})
+    file.write_text(WORKLOAD % "700ms")
+    assert policies.read().jobs[TTS].objective_s == 0.7
 
 
 def mounted(folder, version, **files):
