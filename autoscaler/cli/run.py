@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,7 +43,12 @@ def run(
     journal: Annotated[Path | None, typer.Option(help="Append every tick to this decision log.")] = None,
     listen: Annotated[str, typer.Option(help="Address for probes and scrapers; port 0 takes a free one.")] = _LISTEN,
     identity: Annotated[
-        str, typer.Option(envvar="POD_NAME", help="Who stands for leader: the pod's name.", show_default="host name")
+        str,
+        typer.Option(
+            envvar="POD_NAME",
+            help="Who stands for leader: the pod's name. Unlike that of any other process.",
+            show_default="host name; with --kubeconfig and a random ending",
+        ),
     ] = "",
     lease: Annotated[str, typer.Option(help="Seconds: lease / given up without renewal / between attempts.")] = _LEASE,
     json: Annotated[bool, typer.Option("--json", help="With --once: print ticks as JSON lines.")] = False,
@@ -68,22 +74,28 @@ def run(
     here = own_namespace(kubeconfig)
     served = find_workload(workload) if workload else None
     log = JsonlJournal(journal) if journal else None
+    who = identity or own_identity(kubeconfig)
     if once:
-        candidate = (
-            None
-            if dry_run
-            else Turn(ClusterLease(api, here, LEASE, REQUEST_S), identity or socket.gethostname(), _timing(lease))
-        )
+        candidate = None if dry_run else Turn(ClusterLease(api, here, LEASE, REQUEST_S), who, _timing(lease))
         _once(load_jobs(policies, here, served), api, log, candidate, json=json)
     else:
         followed = PolicyFolder(policies, here, served)
         _check_some(followed.read(), policies)
-        candidacy = None if dry_run else Candidacy(identity or socket.gethostname(), _timing(lease))
+        candidacy = None if dry_run else Candidacy(who, _timing(lease))
         _log_as_json()
         controller = Controller(followed, api, here, candidacy=candidacy, log=log, listen=_address(listen))
         run_until(controller, _ended())
         sys.stderr.flush()
         os._exit(exits.OK)  # a tick may still wait for a Prometheus that hangs; it may not write any more
+
+
+def own_identity(kubeconfig: Path | None) -> str:
+    """Who stands for leader where nobody says so.
+
+    In a cluster the host name is the pod's, which the admission policies compare; elsewhere processes share it.
+    """
+    host = socket.gethostname()
+    return host if kubeconfig is None else f"{host}_{uuid.uuid4().hex[:8]}"
 
 
 def _once(jobs: list[Job], api: ApiClient, log: Journal | None, turn: Turn | None, *, json: bool) -> None:
