@@ -212,7 +212,7 @@ def pod_view(pod: Object) -> PodView:
         phase=_phase(metadata, role, loaded=loaded),
         ordered_at_s=seconds(metadata["creationTimestamp"]),
         loaded_at_s=seconds(ready.get("lastTransitionTime") or metadata["creationTimestamp"]) if loaded else None,
-        gated=role == "standby",
+        gated=role not in ("serving", "draining"),
         stuck=not loaded and _hopeless(status, conditions),
         uid=metadata["uid"],
         version=metadata["resourceVersion"],
@@ -285,7 +285,7 @@ def _phase(metadata: Object, role: str, *, loaded: bool) -> Phase:
         return Phase.DRAINING
     if not loaded:
         return Phase.STARTING
-    return Phase.STANDBY if role == "standby" else Phase.SERVING
+    return Phase.SERVING if role == "serving" else Phase.STANDBY
 
 
 def _hopeless(status: Object, conditions: Mapping[str, Object]) -> bool:

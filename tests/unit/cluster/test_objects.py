@@ -124,6 +124,8 @@ def test_a_pod_that_is_being_deleted_is_told_from_one_that_drains():
         pytest.param(pod(ready=False), Phase.STARTING, False, id="not Ready"),
         pytest.param(pod(ready=False, role="standby"), Phase.STARTING, True, id="gated while it loads"),
         pytest.param(pod(role="draining"), Phase.DRAINING, False, id="draining by label"),
+        pytest.param(pod(role="debug"), Phase.STANDBY, True, id="a role of somebody's own: the Service selects it not"),
+        pytest.param(pod(ready=False, role="debug"), Phase.STARTING, True, id="the same while it loads"),
         pytest.param(pod(deleted=True), Phase.DRAINING, False, id="being deleted, still Ready"),
         pytest.param(pod(deleted=True, role="standby"), Phase.DRAINING, True, id="a standby that is being deleted"),
         pytest.param(pod(deleted=True, ready=False), Phase.DRAINING, False, id="being deleted before it was Ready"),
