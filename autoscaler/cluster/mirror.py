@@ -97,6 +97,11 @@ class Mirror(Generic[Entry]):
         with self._lock:
             return tuple(self._by_owner.get(owner, {}).values())
 
+    def known(self, uid: str) -> Entry | None:
+        """The object of this UID."""
+        with self._lock:
+            return self._by_uid.get(uid)
+
     def named(self, name: str) -> Entry | None:
         """The object of this name."""
         with self._lock:

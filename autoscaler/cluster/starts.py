@@ -43,6 +43,8 @@ class StartingPod(PodView):
     """Without the type of its node."""
     node: str = ""
     deployment: str = ""
+    replicated: bool = True
+    """Its controller may be a ReplicaSet; False for a pod of a DaemonSet, a Job and the like."""
     phases_s: tuple[float, ...] | None = None
     """How long each of `PHASES` took; the API's times have a resolution of a second.
 
@@ -99,7 +101,7 @@ def starting_pod(pod: Object) -> StartingPod:
     """Read a pod with its start."""
     seen, spec = pod_view(pod), pod.get("spec") or {}
     metadata = pod["metadata"]
-    owners = (each["name"] for each in metadata.get("ownerReferences") or () if each.get("controller"))
+    owners = [each for each in metadata.get("ownerReferences") or () if each.get("controller")]
     # A ReplicaSet is called as its Deployment, with the hash of its template (pkg/controller/deployment/sync.go).
     template = "-" + str((metadata.get("labels") or {}).get(HASH_LABEL, ""))
     images = tuple(sorted(str(each.get("image")) for each in spec.get("containers") or ()))
@@ -107,7 +109,8 @@ def starting_pod(pod: Object) -> StartingPod:
         *(seen.uid, seen.name, seen.owner, seen.ended, seen.pod),
         kind=Kind(images, tuple(sorted((spec.get("nodeSelector") or {}).items()))),
         node=spec.get("nodeName") or "",
-        deployment=next(owners, "").removesuffix(template),
+        deployment="".join(each["name"] for each in owners).removesuffix(template),
+        replicated=all(each["kind"] == "ReplicaSet" for each in owners),
         phases_s=_phases_s(pod),
     )
 

@@ -136,6 +136,21 @@ class WatchedNamespace:
             return f"no Service {self._namespace}/{service}: nothing brings {deployment} its traffic"
         return misdirected(sized, found, by_role=by_role)
 
+    def elsewhere(self, deployment: str, pod: str) -> bool:
+        """Whether a pod is known to be another's than a Deployment's, whatever its name looks like.
+
+        One that is not known yet, or no longer, may be the Deployment's; so may one of a ReplicaSet that is not, or
+        that belongs to nobody who is known: of a Deployment that was just made anew the old pods work on.
+        """
+        sized, found = self._deployments.named(deployment), self._pods.named(pod)
+        if sized is None or found is None:
+            return False
+        if not found.replicated:
+            return True
+        made_by = self._sets.known(found.owner)
+        other = self._deployments.known(made_by.owner) if made_by is not None else None
+        return other is not None and other.uid != sized.uid
+
     def fleet(self, deployment: str) -> Fleet | Missing:
         """The fleet of one Deployment as last heard."""
         if (problem := self.problem()) is not None:

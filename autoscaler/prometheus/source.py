@@ -24,6 +24,7 @@ from autoscaler.model import (
 )
 from autoscaler.model import Reading as Value
 from autoscaler.prometheus.arrivals import INGREDIENTS, UNSEEN, Arrivals
+from autoscaler.prometheus.client import Series
 from autoscaler.prometheus.ledger import GRACE, Item, Ledger, Look
 from autoscaler.prometheus.metrics import Exporter, Kind, Metric, Subject
 from autoscaler.prometheus.quality import NO_POD, Scope, believe, part_silence, silence
@@ -69,6 +70,8 @@ class _Reading:
     scope: Scope
     ledger: Ledger
     read_to_s: float = -math.inf
+    others: set[str] = field(default_factory=set)
+    """Pods that were found to be another's, as long as they are told of: also when nobody knows them any more."""
     looks: list[Look] = field(default_factory=list)
     """The newest that was told of, and all that came after it."""
 
@@ -77,6 +80,17 @@ class _Reading:
         known = [look for look in self.looks if look.at_s <= at_s]
         limit_s = min(stale_after_s, GRACE * self.ledger.interval_s)
         return known[-1] if known and at_s - known[-1].at_s <= limit_s else None
+
+    def own(
+        self, series: Sequence[Series], fleet: Collection[str], elsewhere: Callable[[str], bool]
+    ) -> Sequence[Series]:
+        """Without those of pods that are called like the target's and are another's."""
+        label = self.scope.exporter.pod_label
+        if label is None:
+            return series
+        strange = {each.labels.get(label, "") for each in series}.difference(fleet)
+        self.others = {pod for pod in strange if pod in self.others or elsewhere(pod)}
+        return [each for each in series if each.labels.get(label) not in self.others] if self.others else series
 
     def forget(self, before_s: float) -> None:
         """Keep what may still be told: the newest look before a time, and all later ones."""
@@ -91,13 +105,20 @@ class PrometheusSignals:
         queries: one for each exporter, perhaps shared with other targets. The first is for the exporter that
             `received` comes from; its scrapes give the times.
         wanted: whose signals, and how they are judged.
+        elsewhere: whether a pod is known to be another's: names alone do not always tell.
         monotonic: seconds of a clock that never jumps.
     """
 
     def __init__(
-        self, queries: Sequence[SharedQuery], wanted: Wanted, monotonic: Callable[[], float] = time.monotonic
+        self,
+        queries: Sequence[SharedQuery],
+        wanted: Wanted,
+        *,
+        elsewhere: Callable[[str], bool] = lambda _: False,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wanted = wanted
+        self._elsewhere = elsewhere
         self._monotonic = monotonic
         self._scopes = [(query, Scope.of(query.exporter, wanted.subject)) for query in queries]
         self._tellers = _tellers([scope for _, scope in self._scopes], wanted.required)
@@ -161,7 +182,8 @@ class PrometheusSignals:
         problems: list[Problem] = []
         try:
             for portion in self._portions(reading, self._begin_s(reading, after_s), until_s):
-                believed = believe(portion.series, scope, until_s, AHEAD_S)
+                series = reading.own(portion.series, born_s, self._elsewhere)
+                believed = believe(series, scope, until_s, AHEAD_S)
                 looks += ledger.take(believed.samples, born_s, portion.as_of_s)
                 problems = [*_warned(scope.exporter, portion.warnings), *believed.problems]
                 reading.read_to_s = portion.as_of_s

@@ -271,7 +271,7 @@ class Controller:
         def ports() -> Ports:
             return Ports(
                 clock=SystemClock(),
-                signals=read or self._sources.signals_of(job),
+                signals=read or self._sources.signals_of(job, partial(namespace.elsewhere, job.deployment)),
                 fleet=WatchedFleet(namespace, job.deployment),
                 actuator=ClusterActuator(*where, forbidden, REQUEST_S, manager=self._manager),
                 journal=self._recorder,

@@ -215,9 +215,10 @@ class Sources:
         for question, subjects in asking.items():
             self._query(question).serve(subjects)
 
-    def signals_of(self, job: Job) -> PrometheusSignals:
-        """What a policy file says to read, and where."""
-        return PrometheusSignals([self._query(question) for question in _questions(job)], wanted_of(job))
+    def signals_of(self, job: Job, elsewhere: Callable[[str], bool] = lambda _: False) -> PrometheusSignals:
+        """What a policy file says to read, and where; without pods that are known to be another's."""
+        queries = [self._query(question) for question in _questions(job)]
+        return PrometheusSignals(queries, wanted_of(job), elsewhere=elsewhere)
 
     def close(self) -> None:
         """Close all connections."""

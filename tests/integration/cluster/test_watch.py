@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from kubernetes import client
-from rig.cluster import keda_kinds
+from rig.cluster import keda_kinds, template
 from rig.processes import wait_for
 from rig.web import Reply, reply, website
 
@@ -77,6 +77,32 @@ class TestRealServer:
             tts.cluster.deploy(tts.namespace, "tts", 1)
             seen(lambda now: now.count(Phase.SERVING) == 1)
             assert watched.lists == 6
+
+    def test_pods_of_others_are_told_from_those_of_a_deployment_whatever_they_are_called(self, api, tts):
+        """A sibling's; one of what is no ReplicaSet; nobody's; those that a Deployment has which is made anew."""
+        core = tts.cluster.core
+        sibling = tts.cluster.deploy(tts.namespace, "tts-canary", 1)
+        gateway = core.create_namespaced_config_map(tts.namespace, {"metadata": {"name": "tts-gw"}})
+        by_it = {"apiVersion": "v1", "kind": "ConfigMap", "name": "tts-gw", "uid": gateway.metadata.uid}
+        for name, owners in (("tts-gw-x2x4z", [by_it | {"controller": True}]), ("tts-x-x2x4z", [])):
+            metadata = {"name": name, "ownerReferences": owners}
+            core.create_namespaced_pod(tts.namespace, {"metadata": metadata, "spec": template(name)["spec"]})
+        own, others = ({each.metadata.name for each in each.pods()} for each in (tts, sibling))
+        everybody = own | others | {"tts-gw-x2x4z", "tts-x-x2x4z"}
+
+        def elsewhere():
+            return {pod for pod in everybody if watched.elsewhere("tts", pod)}
+
+        with watching(api, tts.namespace, watch_s=1) as watched:
+            wait_for("them to be told apart", lambda: elsewhere() == others | {"tts-gw-x2x4z"})
+            core.delete_namespaced_pod("tts-gw-x2x4z", tts.namespace, grace_period_seconds=0)
+            wait_for("one that is gone to be nobody's", lambda: elsewhere() == others)
+            tts.cluster.apps.delete_namespaced_deployment("tts", tts.namespace, propagation_policy="Orphan")
+            fleet = WatchedFleet(watched, "tts")
+            wait_for("its end", lambda: isinstance(fleet.read(), Missing))
+            tts.cluster.order(tts.namespace, "tts", 1)
+            wait_for("the new one", lambda: not isinstance(fleet.read(), Missing))
+            assert elsewhere() == others
 
     @pytest.mark.parametrize(("kind", "rival"), [("Deployment", True), ("StatefulSet", False)])
     def test_an_hpa_that_sizes_a_target_is_a_rival(self, api, tts, kind, rival):

@@ -26,7 +26,7 @@ def pod(name="p", *, moments_s=MOMENTS_S, image="tts:1", nodes=None, node="node-
             "resourceVersion": "5",
             "creationTimestamp": stamp(ordered_s),
             "labels": {"pod-template-hash": "ab12"},
-            "ownerReferences": [{"uid": "rs", "name": "tts-ab12", "controller": True}],
+            "ownerReferences": [{"kind": "ReplicaSet", "uid": "rs", "name": "tts-ab12", "controller": True}],
         },
         "spec": {"containers": [{"name": "server", "image": image}], "nodeSelector": nodes, "nodeName": node},
         "status": {

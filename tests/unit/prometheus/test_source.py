@@ -52,10 +52,10 @@ def received(until_s, rate_rps=2.0):
     return series("speech_requests_received_total", every_5_s(until_s, lambda t: rate_rps * t))
 
 
-def source(played, *others, monotonic=lambda: 0.0, **wanted):
+def source(played, *others, elsewhere=lambda _: False, monotonic=lambda: 0.0, **wanted):
     queries = [SharedQuery(played, exporter) for exporter in (SPEECH, *others)]
     wanted = Wanted(Subject("voice", "tts"), **{"scrape_interval_s": 5.0} | wanted)
-    return PrometheusSignals(queries, wanted, monotonic=monotonic)
+    return PrometheusSignals(queries, wanted, elsewhere=elsewhere, monotonic=monotonic)
 
 
 def test_the_first_read_looks_back_so_that_a_window_is_there_at_once():
@@ -89,6 +89,27 @@ def test_a_pod_that_became_ready_again_did_not_begin_to_count_then():
     fleet = Fleet(2, (Pod(POD, Phase.SERVING, 0.0, 125.0), Pod(other, Phase.SERVING, 0.0, 0.0)))
     scrapes = source(Played([flapped, steady], now_s=201.0)).read(100.0, 201.0, fleet).scrapes
     assert scrapes[-1].received - scrapes[0].received <= 4.0 * 100
+
+
+def test_a_pod_of_a_like_name_that_is_known_to_be_anothers_is_no_load_of_ours():
+    """A DaemonSet `tts-gw` beside the Deployment `tts`; also in the minute after its pod has gone."""
+    stranger = series("speech_requests_received_total", every_5_s(300, lambda t: 50.0 * t), pod="tts-gw-x2x4z")
+    played, known = Played([received(300, rate_rps=20.0), stranger], now_s=101.0), {"tts-gw-x2x4z"}
+    reader = source(played, elsewhere=known.__contains__)
+    scrapes = [*reader.read(41.0, 101.0, FLEET).scrapes]
+    known.clear()
+    for played.now_s in range(106, 200, 5):
+        scrapes += reader.read(scrapes[-1].at_s, played.now_s, FLEET).scrapes
+    first, last = scrapes[0], scrapes[-1]
+    assert last.received - first.received == pytest.approx(20.0 * (last.at_s - first.at_s))
+
+
+def test_a_pod_that_the_fleet_does_not_hold_and_nobody_else_claims_is_counted():
+    """It has just been made, or has just gone: no load is lost."""
+    unknown = series("speech_requests_received_total", every_5_s(300, lambda t: 50.0 * t), pod="tts-7d9f8c6b5-zzzzz")
+    scrapes = source(Played([received(300, rate_rps=20.0), unknown], now_s=301.0)).read(41.0, 301.0, FLEET).scrapes
+    first, last = scrapes[0], scrapes[-1]
+    assert last.received - first.received == pytest.approx(70.0 * (last.at_s - first.at_s))
 
 
 def test_gpu_use_is_the_mean_over_the_gpus_of_a_pod():
