@@ -55,7 +55,6 @@ CLOCK_EVERY_S = 1.0
 """The machine's clock is looked at so often."""
 KEEP_S = 2.0
 """Of these, for keeping what the next process goes on with: while the lease is still held."""
-GIVEN_UP = "its policy is no longer in force"
 DEFAULT_TIMING = Timing()
 _log = structlog.get_logger(__name__)
 
@@ -265,8 +264,7 @@ class Controller:
         read = left.ports.signals if left and left.ports else None
 
         def forbidden() -> str | None:
-            given_up = GIVEN_UP if runner.ended else None
-            return self._forbidden() or given_up or job.forbidden or namespace.rival(job.deployment)
+            return self._forbidden() or runner.overtaken() or job.forbidden or namespace.rival(job.deployment)
 
         def ports() -> Ports:
             return Ports(

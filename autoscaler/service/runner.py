@@ -19,6 +19,8 @@ from autoscaler.service.recorder import Metrics
 
 _log = structlog.get_logger(__name__)
 
+GIVEN_UP = "its policy is no longer in force"
+PAUSED = "the target is paused"
 EARLY = 0.25
 """Of an interval: the first tick may have begun so late that the others seem to be early."""
 
@@ -91,6 +93,12 @@ class Runner:
     def behind_s(self) -> float:
         """Seconds since the last tick ended."""
         return self._monotonic() - self.completed_s
+
+    def overtaken(self) -> str | None:
+        """Why a tick that is under way may write no more: what it began under has changed since."""
+        if self.ended:
+            return GIVEN_UP
+        return PAUSED if self._paused() else None
 
     def close(self, within_s: float) -> Left | None:
         """End; what outlives this runner, of which what was kept is also handed to where memories are.

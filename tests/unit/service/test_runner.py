@@ -27,7 +27,7 @@ from autoscaler.model import (
 )
 from autoscaler.service.continuity import Left
 from autoscaler.service.recorder import Metrics, Recorder
-from autoscaler.service.runner import Runner
+from autoscaler.service.runner import GIVEN_UP, PAUSED, Runner
 
 
 class Wish:
@@ -102,14 +102,23 @@ class Notes(list):
         self.append(other)
 
 
-def runner(world, metrics, policy, ready=lambda: True, monotonic=lambda: 0.0, continuity=None, witness=None):
+def runner(
+    world,
+    metrics,
+    policy,
+    ready=lambda: True,
+    paused=lambda: False,
+    monotonic=lambda: 0.0,
+    continuity=None,
+    witness=None,
+):
     target = Target("voice/tts", policy, Rails(1, 10))
     return Runner(
         target,
         world.ports,
         metrics,
         ready=ready,
-        paused=lambda: False,
+        paused=paused,
         continuity=continuity,
         witness=witness,
         monotonic=monotonic,
@@ -255,7 +264,7 @@ def test_a_tick_that_outlasts_its_policy_is_told_so_and_none_follows(metrics):
         return Signals((Scrape(98.0, received=1.0),))
 
     world.read = hangs
-    world.apply = lambda _: ended.append(old.ended) or ()
+    world.apply = lambda _: ended.append(old.overtaken()) or ()
     policy = Wish()
     old = runner(world, metrics, policy)
     tick = threading.Thread(target=old.run)
@@ -265,7 +274,18 @@ def test_a_tick_that_outlasts_its_policy_is_told_so_and_none_follows(metrics):
     answered.set()
     tick.join(10)
     old.run()
-    assert (ended, policy.memories) == ([True], [0])
+    assert (ended, policy.memories) == ([GIVEN_UP], [0])
+
+
+def test_a_tick_under_way_is_told_that_somebody_has_paused_its_target(metrics):
+    """`autoscaler release` lets all pods serve: a tick that Prometheus held up would set some aside again."""
+    world, pauses, told = World(metrics), set(), []
+    ours = runner(world, metrics, Wish(3), paused=lambda: bool(pauses))
+    world.apply = lambda actions: told.append((len(actions), ours.overtaken())) or ()
+    ours.run()
+    world.read = lambda *_: pauses.add("now") or Signals((Scrape(98.0, received=1.0),))
+    ours.run()
+    assert told == [(1, None), (1, PAUSED)]
 
 
 def test_a_policy_that_keeps_nothing_begins_with_nothing(metrics):
