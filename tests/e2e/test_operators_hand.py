@@ -165,6 +165,19 @@ def test_targets_of_the_same_name_and_of_the_longest_are_told_apart(installed, p
         assert len(maps()[target]) <= 253
 
 
+def test_the_load_of_a_sibling_whose_pods_are_called_alike_is_its_own(installed, pods, prometheus):
+    """Of a name of more than 47 characters that of a pod keeps too little to tell it from another Deployment's."""
+    name = "a" * 50
+    made = [installed.cluster.deploy(installed.namespace, each, 2) for each in (name, f"{name}-canary")]
+    for deployment, busy in zip(made, (IDLE, 3.0), strict=True):
+        carry(pods, deployment, busy)
+    with installed.leading(installed.pods()[0], installed.policies(long=policy(name, prometheus.url))) as ours:
+        let_it_decide(ours, 5, target=f"{installed.namespace}/{name}")
+        assert scale_writes(installed, name) == []
+        carry(pods, made[0], 3.0)
+        wait_for("growth by its own", lambda: made[0].read().spec.replicas > 2)
+
+
 def select(deployment, **labels):
     body = {"spec": {"selector": labels}}
     deployment.cluster.core.patch_namespaced_service(deployment.name, deployment.namespace, body)
