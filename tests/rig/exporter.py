@@ -34,7 +34,7 @@ class Exporter:
         """Each pod of a namespace as a target of its own, scraped at its own moment."""
         return [
             (self.address, {"__metrics_path__": f"/{space}/{pod}", "namespace": space, "pod": pod})
-            for space, pod in self.pods
+            for space, pod in list(self.pods)
             if space == namespace
         ]
 

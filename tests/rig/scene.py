@@ -66,7 +66,7 @@ def join(exporter: Exporter, deployment: Deployment, busy: float) -> None:
 def _exported(exporter: Exporter, deployment: Deployment) -> list[tuple[str, str]]:
     return [
         (space, pod)
-        for space, pod in exporter.pods
+        for space, pod in list(exporter.pods)
         if space == deployment.namespace and pod.startswith(f"{deployment.name}-")
     ]
 
@@ -113,10 +113,10 @@ class Shared:
             names = [pod.metadata.name for pod in self._deployment.pods() if _ready(pod)]
             for name in names:
                 self._worked[name] = self._worked.get(name, 0.0) + passed_s * self.total / len(names)
-            for key in _exported(self._exporter, self._deployment):
+            there = {(self._deployment.namespace, name): partial(self._metrics, name) for name in names}
+            for key in set(_exported(self._exporter, self._deployment)) - set(there):
                 del self._exporter.pods[key]
-            for name in names:
-                self._exporter.pods[self._deployment.namespace, name] = partial(self._metrics, name)
+            self._exporter.pods.update(there)
 
     def _metrics(self, name: str) -> dict[str, float]:
         return {
