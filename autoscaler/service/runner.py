@@ -65,7 +65,7 @@ class Runner:
         self._witness = witness
         self._began: tuple[Ports, State] | None = None
         self._ticking = threading.Lock()
-        self.ended = False
+        self._ended = False
         self._first_s: float | None = None
         self._begun = 0
         self.completed_s = monotonic()
@@ -96,7 +96,7 @@ class Runner:
 
     def overtaken(self) -> str | None:
         """Why a tick that is under way may write no more: what it began under has changed since."""
-        if self.ended:
+        if self._ended:
             return GIVEN_UP
         return PAUSED if self._paused() else None
 
@@ -106,10 +106,10 @@ class Runner:
         After a tick that does not end in time, what was kept before stays.
         """
         if not self._ticking.acquire(timeout=within_s):
-            self.ended = True
+            self._ended = True
             return None
         try:
-            began, self.ended = self._began, True
+            began, self._ended = self._began, True
             if self._continuity is None:
                 return None
             if began is None:
@@ -121,7 +121,7 @@ class Runner:
             self._ticking.release()
 
     def _tick(self) -> None:
-        if self.ended or not self._ready():
+        if self._ended or not self._ready():
             return
         ports, state = self._began or self._begin()
         state = tick(self.target, ports, state, paused=self._paused())
