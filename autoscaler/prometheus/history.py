@@ -24,6 +24,8 @@ STEP_S = 60.0
 """Finer steps cost Prometheus more than they tell: what recurs, recurs at minutes and hours."""
 CHUNK_POINTS = 1440
 """A day a query: some 150,000 samples of a hundred pods, a few megabytes."""
+REPEATED_POINTS = 5
+"""So long a range query goes on with a series that got no more samples: Prometheus' look-back of five minutes."""
 MOST_REQUESTS = 2.0**53
 """Beyond it a float no longer counts by ones; no real counter gets there."""
 
@@ -140,12 +142,33 @@ class Counter:
 
 
 def summed(counters: Iterable[tuple[Places, Floats]]) -> tuple[Places, Floats]:
-    """Several counters of one pod as one: one more joins at 0, and where all get other labels the sum goes on."""
-    readings = list(counters)
-    places, which = np.unique(np.concatenate([places for places, _ in readings]), return_inverse=True)
-    sums = np.zeros(len(places))
-    np.add.at(sums, which, np.concatenate([values for _, values in readings]))
-    return places, sums
+    """Several counters of one pod as one that never falls.
+
+    One more joins at 0, one that ends takes nothing back, a fall is a restart from 0. Where others take the place of
+    all that were there (somebody changed their labels), the sum goes on.
+    """
+    read = [(places, values) for places, values in counters if len(places)]
+    places = np.unique(np.concatenate([np.empty(0, np.intp), *(own for own, _ in read)]))
+    increase = np.zeros(len(places))
+    for own, values in read:
+        where = np.searchsorted(places, own)
+        increase[where[0]] += values[0]
+        increase[where[1:]] += np.where(np.diff(values) < 0, values[1:], np.diff(values))
+    for place in sorted({int(own[0]) for own, _ in read})[1:]:
+        at = int(np.searchsorted(places, place))
+        there = [each for each in read if each[0][0] < place and each[0][-1] >= places[at - 1]]
+        counted = sum(values[-1] for _, values in there)
+        began = sum(values[0] for own, values in read if own[0] == place)
+        if counted <= began and all(_over(each, place) for each in there):
+            increase[at] -= counted
+            read = [each for each in read if not any(each is gone for gone in there)]
+    return places, np.cumsum(increase)
+
+
+def _over(counter: tuple[Places, Floats], place: int) -> bool:
+    """Whether it counts no more from a place on, where Prometheus at most repeats its last sample for some minutes."""
+    own, values = counter
+    return own[-1] <= place + REPEATED_POINTS and bool(np.all(values[np.searchsorted(own, place) :] == values[-1]))
 
 
 def binned(counters: Iterable[tuple[Places, Floats]], grid: Grid) -> History | None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from autoscaler.model import InvalidInput, Unreachable
 from autoscaler.prometheus.client import Answer, Series
-from autoscaler.prometheus.history import CHUNK_POINTS, STEP_S, Grid, binned, read_history
+from autoscaler.prometheus.history import CHUNK_POINTS, STEP_S, Grid, binned, read_history, summed
 from autoscaler.prometheus.metrics import SPEECH, Subject
 
 NOW_S = 1_000_000.0
@@ -65,6 +65,44 @@ def test_whatever_is_lost_no_request_is_counted_twice(steps, data):
     if result is not None:
         first = len(values) - 1 - len(result[0])
         assert sum(result[0]) == values[-1] - values[first]
+
+
+@pytest.mark.parametrize(
+    ("counters", "total"),
+    [
+        pytest.param([[5, 7, 12]], [5, 7, 12], id="one"),
+        pytest.param([[5, 7, 12], [1, 1, 4]], [6, 8, 16], id="several"),
+        pytest.param([[90, 95, None, None], [3, 4, 6, 9]], [93, 99, 101, 104], id="one ends: nothing is taken back"),
+        pytest.param([[90, 95, 96, 97], [None, 3, 4, 6]], [90, 98, 100, 103], id="one more joins at 0"),
+        pytest.param([[90, 95, None, None], [None, None, 3, 4]], [90, 95, 98, 99], id="all begin anew"),
+        pytest.param([[90, 95, 2], [10, 11, 1]], [100, 106, 109], id="a fall is a restart from 0"),
+        pytest.param([[90, 95, None, None], [None, None, 97, 99]], [90, 95, 97, 99], id="another name goes on"),
+        pytest.param(
+            [[90, 95, 96, 96, 96], [None, None, 98, 99, 103]],
+            [90, 95, 98, 99, 103],
+            id="another name goes on while Prometheus repeats the last sample of the old one",
+        ),
+        pytest.param(
+            [[50, 51, None, None], [30, 31, None, None], [None, None, 53, 54], [None, None, 32, 32]],
+            [80, 82, 85, 86],
+            id="other names for all go on together",
+        ),
+        pytest.param(
+            [[50, 52, None, None, None], [None, None, 53, 54, None], [None, None, None, None, 57]],
+            [50, 52, 53, 54, 57],
+            id="another name, and again",
+        ),
+        pytest.param([[90, None, None, 99], [1, 2, 3, 4]], [91, 92, 93, 103], id="a gap of one"),
+        pytest.param([[], [1, 2]], [1, 2], id="one that was never read"),
+    ],
+)
+def test_the_counters_of_a_pod_become_one(counters, total):
+    places, values = summed(map(readings, counters))
+    assert (places.tolist(), values.tolist()) == (list(range(len(total))), total)
+
+
+def test_a_pod_whose_counters_were_never_read_has_none():
+    assert [each.tolist() for each in summed([readings([])])] == [[], []]
 
 
 class Store:
