@@ -86,6 +86,8 @@ class Ledger:
     """Nothing before this was looked at."""
     looked_at_s: float = -math.inf
     """Time of the last look that was given out."""
+    silent_s: float = 0.0
+    """How long the service was silent before that look; 0 where scrapes follow each other."""
     totals: dict[Item, float] = field(default_factory=dict)
     heard_s: dict[str, float] = field(default_factory=dict)
     """Time of each pod's newest sample."""
@@ -259,9 +261,11 @@ class Ledger:
         at_s = fmean(self.heard_s[pod] for pod in running)
         if at_s < self.looked_at_s + self.interval_s / 2:
             return None
-        if at_s - self.looked_at_s > GRACE * self.interval_s:
+        since_s = at_s - self.looked_at_s
+        self.silent_s = since_s if GRACE * self.interval_s < since_s < math.inf else 0.0
+        if self.silent_s:
             self._silent_from_s = self.looked_at_s
-        self._settle(at_s - self.looked_at_s)
+        self._settle(since_s)
         self.looked_at_s = at_s
         unseen, self._unseen = frozenset(self._unseen), set()
         return Look(at_s, self._sums(running), self._values(set(running)), unseen)

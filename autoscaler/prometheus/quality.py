@@ -198,6 +198,14 @@ def part_silence(
     return Problem(metric.signal, Missing(Cause.STALE, what))
 
 
+def just_back(silent_s: float, metric: Metric) -> Problem | None:
+    """What is wrong with the first that is told after a silence: a mean over it, and too low if a clock was set."""
+    if not silent_s:
+        return None
+    what = f"{metric.name} came again after {silent_s:.3g} s: how fast it grows now, the next scrape will tell"
+    return Problem(metric.signal, Missing(Cause.STALE, what))
+
+
 def names(pods: Sequence[str]) -> str:
     """A few names and the number of the others."""
     more = f" and {len(pods) - _NAMED} more" if len(pods) > _NAMED else ""

@@ -27,7 +27,7 @@ from autoscaler.prometheus.arrivals import INGREDIENTS, UNSEEN, Arrivals
 from autoscaler.prometheus.client import Series
 from autoscaler.prometheus.ledger import GRACE, Item, Ledger, Look
 from autoscaler.prometheus.metrics import Exporter, Kind, Metric, Subject
-from autoscaler.prometheus.quality import NO_POD, Scope, believe, part_silence, silence
+from autoscaler.prometheus.quality import NO_POD, Scope, believe, just_back, part_silence, silence
 from autoscaler.prometheus.sharing import Portion, SharedQuery
 
 SCRAPE_INTERVAL_S = 15.0
@@ -193,6 +193,7 @@ class PrometheusSignals:
         required = [metric for metric in scope.exporter.metrics if self._tellers.get(metric.signal) is scope]
         silent = {
             metric.signal: silence(ledger.newest_s(Item(metric.signal)), fleet, until_s, limit_s, metric)
+            or just_back(ledger.silent_s, metric)
             for metric in reversed(required)
         }
         half = {

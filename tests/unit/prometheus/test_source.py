@@ -232,6 +232,17 @@ def test_a_pod_that_restarts_while_nothing_is_scraped_leaves_a_scrape_without_a_
     assert [scrape.received - others[0].received for scrape in others] == [0.0, 10.0, 20.0]
 
 
+def test_the_first_scrape_after_a_silence_is_not_yet_the_present():
+    """The clock that dates samples was set forwards by a minute, and they have come of age: 5 s look like 65 s."""
+    points = every_5_s(60, lambda t: 2.0 * t) + [(float(t), 2.0 * (t - 60)) for t in range(125, 140, 5)]
+    played = Played([series("speech_requests_received_total", points)], now_s=61.0)
+    reader = source(played)
+    said = []
+    for played.now_s in (61.0, 126.0, 129.0, 131.0):
+        said.append([problem.missing.cause for problem in reader.read(55.0, played.now_s, FLEET).problems])
+    assert said == [[], [Cause.STALE], [Cause.STALE], []]
+
+
 def test_warnings_make_a_scrape_partial():
     signals = source(Played([received(60)], now_s=61.0, warnings=("a store is down",))).read(1.0, 61.0, FLEET)
     assert "partial answer: a store is down" in str(signals.problems[0])
