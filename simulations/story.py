@@ -41,6 +41,10 @@ PHASES_S = tuple(np.arange(0.25, SCRAPE_S, 0.5).tolist())
 TICK_AFTER_S = 0.7
 """The first tick is so long after a scrape."""
 NO_PAST = History(1.0, np.zeros(0, np.int64), 0.0)
+SETTLED_S = 22.0
+"""By then the backlog of the jump shall be gone: what comes later shall be within the objective."""
+LOOKED_AT_S = (5, 10, 20, 30, 45, 60, 90, 120, 180, 240, 299)
+"""Seconds after the jump at which the serving pods are counted."""
 WELL_S = 10
 """It is well again when the 99 % quantile of so many seconds of arrival in a row is within the objective."""
 
@@ -64,6 +68,10 @@ class Told:
     enough_serve_s: float
     well_again_s: float
     """Second of arrival from which on requests are within the objective again."""
+    settled_late_ratio: float
+    """Of the requests that arrived later than `SETTLED_S` in the push: answered late, or lost."""
+    serving: tuple[int, ...]
+    """Pods at `LOOKED_AT_S`."""
     pod_s: float
     """From the end of the warm-up to the end of the replay."""
     pushed_pod_s: float
@@ -146,6 +154,7 @@ def _told(run: Run, jump: Jump, objective_s: float, pod_s: float) -> Told:
     arrival_s = run.traffic.arrival_s
     pushed = (arrival_s >= jump.at_s) & (arrival_s < jump.ends_s)
     latency_s = (run.finish_s - arrival_s)[pushed]
+    settled = arrival_s[pushed] >= jump.at_s + SETTLED_S
     held = phases(run.pods, run.traffic.duration_s)
     begins, ends = held.serving
     in_push_s = [
@@ -158,6 +167,8 @@ def _told(run: Run, jump: Jump, objective_s: float, pod_s: float) -> Told:
         first_serves_s=_first_s(begins, ends, jump, int(_serving(begins, ends, jump.at_s)) + 1),
         enough_serve_s=_first_s(begins, ends, jump, ENOUGH),
         well_again_s=_well_again_s(arrival_s[pushed] - jump.at_s, latency_s, objective_s, jump.push_s),
+        settled_late_ratio=float((latency_s[settled] > objective_s).mean()),
+        serving=tuple(int(_serving(begins, ends, jump.at_s + each_s)) for each_s in LOOKED_AT_S),
         pod_s=pod_s,
         pushed_pod_s=float(np.concatenate(in_push_s).sum()),
     )

@@ -14,6 +14,8 @@ from statistics import median
 from rig.contenders import Ours
 from rig.story import SCRAPE_S, Play, Told, perform
 
+from simulations.story import SETTLED_S
+
 
 def main(arguments: Sequence[str]) -> int:
     """Print a row for each jump, and the medians."""
@@ -23,8 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--calm", type=float, default=30.0, help="seconds before; each jump a fifth of a scrape later")
     parser.add_argument("--scrape", type=float, default=SCRAPE_S, help="seconds between two scrapes of a pod")
     asked = parser.parse_args(arguments)
-    print("| newest sample | first more serves | 8 serve | late | lost | well again |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(f"| newest sample | first more serves | 8 serve | late | lost | well again | late after {SETTLED_S:.0f} s |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     found = []
     for number in range(asked.times):
         calm_s = asked.calm + number * asked.scrape / asked.times
@@ -40,7 +42,8 @@ def _row(what: str, told: Sequence[Told]) -> str:
         median(getattr(each, name) for each in told) for name in ("first_serves_s", "enough_serve_s", "well_again_s")
     )
     late, lost = median(each.late_ratio for each in told), max(each.lost for each in told)
-    return f"| {what} | {first:.1f} s | {enough:.1f} s | {late:.1%} | {lost} | {well:.0f} s |"
+    settled = median(each.settled_late_ratio for each in told)
+    return f"| {what} | {first:.1f} s | {enough:.1f} s | {late:.1%} | {lost} | {well:.0f} s | {settled:.1%} |"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ is to be shown sizes the Deployment. `python -m rig.story` plays it once and say
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 import time
@@ -30,6 +31,7 @@ from rig.servers import Servers, scraped
 
 from autoscaler.model import ColdStart, Routing, Workload
 from simulations.draw import place, service_times
+from simulations.story import SETTLED_S
 
 Floats = npt.NDArray[np.float64]
 Sizes = list[tuple[float, int]]
@@ -71,6 +73,8 @@ class Told:
     enough_serve_s: float
     well_again_s: float
     """Second of arrival from which on ten in a row have their 99 % quantile within the objective."""
+    settled_late_ratio: float
+    """Of the requests of the push that came later than `SETTLED_S`: answered late, or lost."""
     pod_s: float
     """Pods that hold a GPU, loading and ending ones too, over the push."""
     phase_s: float
@@ -82,7 +86,8 @@ class Told:
         return (
             f"{self.requests} requests in the push, {self.lost} lost, {self.late_ratio:.1%} late; the first more pod "
             f"serves after {self.first_serves_s:.1f} s, {ENOUGH} serve after {self.enough_serve_s:.1f} s, within the "
-            f"objective again from {self.well_again_s:.0f} s on; {self.pod_s:.0f} pod-seconds"
+            f"objective again from {self.well_again_s:.0f} s on, {self.settled_late_ratio:.1%} late after "
+            f"{SETTLED_S:.0f} s; {self.pod_s:.0f} pod-seconds"
         )
 
 
@@ -116,17 +121,19 @@ class Stage:
 def requests(play: Play) -> tuple[Floats, Floats]:
     """When each request is sent, and how long it takes to serve."""
     random = np.random.default_rng(play.seed)
-    seconds = np.arange(play.calm_s + play.push_s)
-    counts = random.poisson(np.where(seconds < play.calm_s, CALM_RPS, PUSH_RPS))
-    at_s = place(counts, 1.0, random)
-    return at_s, service_times(len(at_s), TTS, random)
+    calm_s = math.ceil(play.calm_s)
+    counts = random.poisson(np.where(np.arange(calm_s + play.push_s) < calm_s, CALM_RPS, PUSH_RPS))
+    at_s = place(counts, 1.0, random) - (calm_s - play.calm_s)
+    service_s = service_times(len(at_s), TTS, random)
+    return at_s[at_s >= 0.0], service_s[at_s >= 0.0]
 
 
 def told(play: Play, answers: Sequence[Answer], serving: Sizes, held: Sizes, phase_s: float) -> Told:
     """Sum up. `serving`, `held`: seconds since the jump, and how many pods from then on."""
     pushed = [answer for answer in answers if answer.at_s >= play.calm_s]
     bad = [answer.status != 200 or answer.latency_s > OBJECTIVE_S for answer in pushed]
-    before = _size_at(serving, 0.0)
+    settled = [late for answer, late in zip(pushed, bad, strict=True) if answer.at_s >= play.calm_s + SETTLED_S]
+    before = size_at(serving, 0.0)
     return Told(
         requests=len(pushed),
         lost=sum(answer.status != 200 for answer in answers),
@@ -134,13 +141,15 @@ def told(play: Play, answers: Sequence[Answer], serving: Sizes, held: Sizes, pha
         first_serves_s=_reached_s(serving, before + 1),
         enough_serve_s=0.0 if before >= ENOUGH else _reached_s(serving, ENOUGH),
         well_again_s=_well_again_s(play, pushed),
+        settled_late_ratio=sum(settled) / max(len(settled), 1),
         pod_s=_integral(held, play.push_s),
         phase_s=phase_s,
         serving=[(0.0, before), *((at_s, size) for at_s, size in serving if 0 < at_s <= play.push_s)],
     )
 
 
-def _size_at(sizes: Sizes, at_s: float) -> int:
+def size_at(sizes: Sizes, at_s: float) -> int:
+    """How many there are at a time."""
     return next((size for since_s, size in reversed(sizes) if since_s <= at_s), 0)
 
 
@@ -151,7 +160,7 @@ def _reached_s(sizes: Sizes, pods: int) -> float:
 def _integral(sizes: Sizes, until_s: float) -> float:
     """Pod-seconds from 0 on."""
     moments = [0.0, *(at_s for at_s, _ in sizes if 0 < at_s < until_s), until_s]
-    return sum((end - begin) * _size_at(sizes, begin) for begin, end in pairwise(moments))
+    return sum((end - begin) * size_at(sizes, begin) for begin, end in pairwise(moments))
 
 
 def _well_again_s(play: Play, pushed: Sequence[Answer]) -> float:
