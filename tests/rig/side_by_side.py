@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from rig.contenders import MOST, SERVING, Contender, Ours, Peer
-from rig.story import CALM_RPS, PUSH_RPS, Play, Told, perform, requests
+from rig.story import CALM_RPS, PUSH_RPS, Play, Told, perform, requests, size_at
 
 from autoscaler.loop import Target
 from autoscaler.model import Rails, Routing
@@ -23,7 +23,7 @@ from autoscaler.policies.build import build
 from autoscaler.spec import find_policy
 from simulations.draw import Traffic
 from simulations.peers import Family, Hpa
-from simulations.story import NO_PAST, PHASES_S, Jump, replayed, variants
+from simulations.story import LOOKED_AT_S, NO_PAST, PHASES_S, SETTLED_S, Jump, replayed, variants
 from simulations.story import Told as Replayed
 from simulations.story_peers import TICKS_AFTER_S
 
@@ -85,27 +85,46 @@ def simulated(contender: Contender, play: Play) -> list[Replayed]:
 
 def table(runs: Sequence[Played]) -> str:
     """Two lines for each contender: what the real one did, and what the simulator says (median, and range)."""
-    heads = ["contender", "", "first more serves", "8 serve", "late", "lost", "pod-seconds", "well again"]
-    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    heads = [
+        "first more serves",
+        "8 serve",
+        "late",
+        f"late after {SETTLED_S:.0f} s",
+        "lost",
+        "pod-seconds",
+        "well again",
+    ]
+    became, over_time = _begun(heads), _begun([str(each_s) for each_s in LOOKED_AT_S])
     for contender in CONTENDERS:
         for played in (each for each in runs if each.contender == contender.name):
-            lines.append(f"| {contender.name} | real | {_real(played.told)} |")
-            lines.append(f"| | simulated | {_replayed(simulated(contender, played.play))} |")
-    return "\n".join(lines)
+            said = simulated(contender, played.play)
+            became += [f"| {contender.name} | real | {_real(played.told)} |", f"| | simulated | {_replayed(said)} |"]
+            real = [size_at(played.told.serving, each_s) for each_s in LOOKED_AT_S]
+            medians = [median(sizes) for sizes in zip(*(each.serving for each in said), strict=True)]
+            over_time += [
+                f"| {contender.name} | real | {' | '.join(map(str, real))} |",
+                f"| | simulated | {' | '.join(f'{size:g}' for size in medians)} |",
+            ]
+    return "\n".join([*became, "", "Serving pods, so many seconds after the jump:", "", *over_time])
+
+
+def _begun(heads: Sequence[str]) -> list[str]:
+    return [f"| contender | | {' | '.join(heads)} |", "| --- " * (len(heads) + 2) + "|"]
 
 
 def _real(told: Told) -> str:
     first, enough, well = map(_seconds, (told.first_serves_s, told.enough_serve_s, told.well_again_s))
-    return f"{first} | {enough} | {told.late_ratio:.1%} | {told.lost} | {told.pod_s:.0f} | {well}"
+    late = f"{told.late_ratio:.1%} | {told.settled_late_ratio:.1%}"
+    return f"{first} | {enough} | {late} | {told.lost} | {told.pod_s:.0f} | {well}"
 
 
 def _replayed(told: Sequence[Replayed]) -> str:
-    late = [100 * each.late_ratio for each in told]
     return " | ".join(
         [
             _range([each.first_serves_s for each in told], " s"),
             _range([each.enough_serve_s for each in told], " s"),
-            _range(late, " %"),
+            _range([100 * each.late_ratio for each in told], " %"),
+            _range([100 * each.settled_late_ratio for each in told], " %"),
             _range([float(each.lost) for each in told], "", 0),
             _range([each.pushed_pod_s for each in told], "", 0),
             _range([each.well_again_s for each in told], " s", 0),
