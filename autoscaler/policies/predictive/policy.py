@@ -128,7 +128,7 @@ class PredictivePolicy:
         if memory.gate is not None:
             asked = np.append(asked, memory.gate.price(steering.price))
         wanted, ahead = wants(memory, settings, laws, asked), outlook(memory, laws)
-        span_s = len(intervals) * settings.interval_s
+        span_s = settings.interval_s * sum(isinstance(each, Interval) and each.known for each in intervals)
         if intervals:
             decide_shadows(memory, settings, wanted.only(slice(PRICES)), ahead, span_s)
             steering.steer(self._pick(memory, prices), memory.history_s + steering.age_s, span_s)
@@ -247,8 +247,9 @@ class PredictivePolicy:
         remember(memory, interval)
         span_s = self.settings.interval_s
         memory.steering.saw(interval.requests, span_s)
-        replayed = live(memory, self.settings, interval) if interval.known else 0.0
-        memory.steering.judged(interval.requests, interval.misses, replayed, span_s)
+        replayed = live(memory, self.settings, interval) if interval.known else interval.misses or 0.0
+        measured = replayed if interval.misses is None else interval.misses
+        memory.steering.judged(interval.requests, measured, replayed, span_s)
         if not memory.cleared and memory.traffic.series.end_s - memory.began_s >= CLEARED_AT_S:
             memory.shadows.clear()
             memory.cleared = True
@@ -300,7 +301,7 @@ class PredictivePolicy:
             load=load,
             correction=memory.steering.correction(rule),
         )
-        return [*found, *memory.watch.said(law.batching)]
+        return [*found, *memory.demand.said(), *memory.watch.said(law.batching)]
 
     def _held(self, hold: int, target: int) -> str:
         """Why there are more pods than are ordered."""

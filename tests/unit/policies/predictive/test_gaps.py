@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.forecast.series import LoadSeries
-from autoscaler.model import ColdStart, Fleet, Histogram, Observation, Phase, Pod, Scrape, Signals, Workload
+from autoscaler.model import (
+    NOT_EXPORTED,
+    ColdStart,
+    Fleet,
+    Histogram,
+    Observation,
+    Phase,
+    Pod,
+    Scrape,
+    Signals,
+    Workload,
+)
 from autoscaler.policies.predictive.demand import Demand, Gap, Interval
 from autoscaler.policies.predictive.experience import remember
 from autoscaler.policies.predictive.memory import Traffic
@@ -21,11 +32,12 @@ from autoscaler.policies.predictive.steering import PriceRule
 TTS = Workload("tts", 0.8, 0.99, 0.18, 0.6, ColdStart(15.0, 20.84))
 SETTINGS = Settings(TTS, Bounds(1, 20), PriceRule(0.01, 1.3, 0.2, 20.0, 0.7), Backlog(3.0))
 DAY_S = 86400.0
+YES, NO = True, False
 
 
-def scrape(at_s, received):
+def scrape(at_s, received, late=0.0):
     return Scrape(
-        at_s, received, received, 0.0, 0.0, 0.18 * received, queued=0.0, service=Histogram((received, received))
+        at_s, received, received, late, 0.0, 0.18 * received, queued=0.0, service=Histogram((received, received))
     )
 
 
@@ -37,6 +49,9 @@ def scrape(at_s, received):
             (6.25, 30.0), [Interval(24.0, 0.0, known=True)], id="a late one: what came since belongs to the next"
         ),
         pytest.param((4.5, 30.0), [Interval(30.0, 0.0, known=True)], id="a little early"),
+        pytest.param(
+            (8.0, 31.0), [Interval(19.0, 0.0, known=True)], id="requests are whole, the rest comes with the next"
+        ),
         pytest.param((3.0, 30.0), [], id="one too early"),
         pytest.param((15.0, 30.0), [Interval(10.0, 0.0, known=False)] * 3, id="two were lost: spread, as a guess"),
         pytest.param((3600.0, 30.0), [Gap(720)], id="an hour is not spread"),
@@ -49,6 +64,32 @@ def test_what_two_scrapes_tell(second, told):
     first, last = scrape(1e6, 1000.0), scrape(1e6 + second[0], 1000.0 + second[1])
     assert demand.take(Signals((first,))) == []
     assert demand.take(Signals((last,))) == told
+
+
+def test_scrapes_that_usually_come_every_15_s_are_measured_a_lost_one_is_not():
+    demand, told, at_s = Demand.begin(TTS, 5.0), [], 1e6
+    for gap_s in (0, 15, 15, 15, 15, 16, 14, 30, 15):
+        at_s += gap_s
+        told.append([each.known for each in demand.take(Signals((scrape(at_s, at_s),)))])
+    few, usual, lost = [NO] * 3, [YES] * 3, [NO] * 6
+    assert told == [[], few, few, few, usual, usual, usual, lost, usual]
+    assert [*demand.said()] == ["scraped every 15 s: a jump is seen as much later"]
+
+
+def test_scrapes_every_15_s_tell_how_unevenly_requests_come():
+    random, demand, total = np.random.default_rng(5), Demand.begin(TTS, 5.0), 0.0
+    for number in range(400):
+        total += 4.0 * float(random.poisson(75.0))
+        demand.take(Signals((scrape(1e6 + 15.0 * number, total),)))
+    assert 3.0 <= demand.dispersion <= 5.0
+
+
+def test_where_nobody_tells_which_requests_were_late_none_is_taken_for_in_time():
+    demand = Demand.begin(TTS, 5.0)
+    for at_s in (1e6, 1e6 + 5.0):
+        told = demand.take(Signals((scrape(at_s, at_s, late=NOT_EXPORTED),)))
+    assert told == [Interval(5.0, None, known=True)]
+    assert [*demand.said()] == ["late requests are not told of: as many are believed to be late as the model expects"]
 
 
 @given(st.lists(st.tuples(st.floats(0.2, 40.0), st.integers(0, 500)), min_size=1, max_size=60))
@@ -80,8 +121,9 @@ def test_pods_that_are_scraped_each_at_its_own_moment_make_no_burst():
 class Run:
     """A fleet of three pods under a steady load, seen every five seconds unless told otherwise."""
 
-    def __init__(self, requests=60.0):
-        self.policy, self.requests, self.at_s, self.total = PredictivePolicy(SETTINGS), requests, 0.0, 0.0
+    def __init__(self, requests=60.0, settings=SETTINGS, late=0.0):
+        self.policy, self.requests, self.at_s, self.total = PredictivePolicy(settings), requests, 0.0, 0.0
+        self.late = late
         self.memory = self.policy.start()
         self.random = np.random.default_rng(7)
 
@@ -90,7 +132,7 @@ class Run:
             self.at_s += wait_s
             self.total = (0.0 if restart else self.total) + float(self.random.poisson(self.requests * wait_s / 5.0))
             pods = Fleet(3, tuple(Pod(f"p{n}", Phase.SERVING, 0.0, 15.0) for n in range(3)))
-            signals = Signals((scrape(self.at_s, self.total),), edges_s=(0.8,))
+            signals = Signals((scrape(self.at_s, self.total, self.late),), edges_s=(0.8,))
             self.memory, wish = self.policy.propose(self.memory, Observation(self.at_s + 3.0, signals, pods))
         return wish
 
@@ -120,6 +162,29 @@ def test_after_a_gap_it_goes_on_as_before(gap):
     assert run.memory.traffic.series.end_s == run.at_s
     assert not run.memory.traffic.series.known.all()
     assert after.insight["load_now"] == pytest.approx(60 * 0.18 / 5, rel=0.2)
+
+
+def test_time_that_nobody_saw_is_no_reason_to_drop_a_pod():
+    """What keeping a pod costs is counted while the load is seen: 200 s of lost scrapes drop none at once."""
+    run = Run(requests=200.0, settings=replace(SETTINGS, start_price_s=20.0))
+    before = run.see(200)
+    run.requests = 20.0
+    assert run.see(1, wait_s=200.0).serving >= before.serving
+    assert run.see(60).serving < before.serving
+
+
+def test_where_late_requests_are_not_told_the_price_goes_by_what_the_model_expects():
+    run = Run(late=NOT_EXPORTED)
+    wish = run.see(200)
+    assert wish.insight["correction"] == pytest.approx(1.0, abs=0.35)
+    assert "late requests are not told of" in wish.steps[0].reason
+
+
+def test_scrapes_every_15_s_are_learned_from():
+    run = Run()
+    run.see(60, wait_s=15.0)
+    assert run.memory.shadows.requests > 0.8 * run.total * (900.0 - 240.0) / 900.0
+    assert run.memory.traffic.series.known.mean() > 0.9
 
 
 def test_the_load_may_have_changed_meanwhile():
