@@ -130,7 +130,7 @@ def test_a_lease_that_is_deleted_under_its_leader_is_made_again_and_the_leader_s
         wait_for("growth", lambda: tts.read().spec.replicas > 2)
         wait_for("the Lease", installed.lease)
         assert installed.lease().spec.holder_identity == installed.pods()[0]
-        assert {holder for _, holder in hand_overs(installed)} == {installed.pods()[0]}
+        assert {each.holder for each in hand_overs(installed)} == {installed.pods()[0]}
         assert ours.leading()
 
 

@@ -67,8 +67,8 @@ class Account:
         self.cluster.kubectl("create", *asked)
 
 
-def overlay(folder: Path, namespace: str, *components: str) -> Path:
-    """An overlay of the manifests for a namespace, fenced, with some of their components; in a copy of them."""
+def overlay(folder: Path, namespace: str, *components: str, fenced: bool = True) -> Path:
+    """An overlay of the manifests for a namespace, with some of their components; in a copy of them."""
     copy = folder / "manifests"
     shutil.copytree(REPOSITORY / "manifests", copy)
     base = copy / "base" / "kustomization.yaml"
@@ -76,7 +76,8 @@ def overlay(folder: Path, namespace: str, *components: str) -> Path:
     made = copy / "overlays" / "mine"
     made.mkdir()
     added = [f"../../components/{name}" for name in components]
-    kustomization = {"kind": "Kustomization", "resources": ["../fenced"], "components": added}
+    resources = ["../fenced" if fenced else "../../base"]
+    kustomization = {"kind": "Kustomization", "resources": resources, "components": added}
     (made / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     return made
 

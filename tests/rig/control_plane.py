@@ -23,8 +23,16 @@ _AUDIT = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
-rules: [{level: Request}]
+rules:
+  - level: RequestResponse
+    verbs: [create, update, patch]
+    resources: [{group: coordination.k8s.io, resources: [leases]}]
+  - level: RequestResponse
+    verbs: [patch]
+    resources: [{group: apps, resources: [deployments/scale]}, {group: "", resources: [pods]}]
+  - level: Request
 """
+"""What was written is answered with its version: of all writes to etcd, whatever they are to, one is the later."""
 _PLAYED = "*,-node-lifecycle-controller,-taint-eviction-controller,-device-taint-eviction-controller"
 _FAST = ("--kube-api-qps=500", "--kube-api-burst=1000", "--leader-elect=false", "--secure-port=0")
 

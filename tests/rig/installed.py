@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -147,10 +148,10 @@ def scale_times(installed: Installed) -> list[str]:
     ]
 
 
-def install(cluster: Cluster, folder: Path, *components: str) -> Installed:
-    """Apply the manifests, fenced, to a namespace of their own, with some of their components."""
+def install(cluster: Cluster, folder: Path, *components: str, fenced: bool = True) -> Installed:
+    """Apply the manifests to a namespace of their own: with the admission policies, and some of their components."""
     namespace = cluster.namespace()
-    cluster.kubectl("apply", "-k", overlay(folder, namespace, *components))
+    cluster.kubectl("apply", "-k", overlay(folder, namespace, *components, fenced=fenced))
     return Installed(cluster, namespace, folder)
 
 
@@ -176,26 +177,45 @@ def granted(cluster: Cluster, namespace: str, *cluster_roles: str) -> set[tuple[
     }
 
 
-def hand_overs(installed: Installed) -> list[tuple[str, str]]:
-    """When the Lease got another holder, and which, by the audit log; times can be compared as text."""
-    found: list[tuple[str, str]] = []
-    for event in installed.asked():
-        if event["objectRef"]["resource"] == "leases" and event["responseStatus"]["code"] in (200, 201):
-            holder = (event.get("requestObject") or {}).get("spec", {}).get("holderIdentity")
-            if holder is not None and (not found or found[-1][1] != holder):
-                found.append((event["stageTimestamp"], holder))
-    return found
+@dataclass(frozen=True, order=True)
+class HandOver:
+    """The Lease got another holder; an empty name: it was given back."""
+
+    version: int
+    """Of the Lease: whatever has a greater one was written later."""
+    at: str
+    """By the audit log; times can be compared as text."""
+    holder: str
+
+
+def hand_overs(installed: Installed) -> list[HandOver]:
+    """Every change of the Lease's holder, oldest first."""
+    named = sorted(
+        HandOver(_version(event), event["stageTimestamp"], event["responseObject"]["spec"].get("holderIdentity") or "")
+        for event in installed.asked()
+        if event["objectRef"]["resource"] == "leases" and _written(event)
+    )
+    return [each for before, each in pairwise([None, *named]) if before is None or before.holder != each.holder]
 
 
 def stale_writes(installed: Installed) -> list[str]:
-    """Writes to targets that took effect although another pod held the Lease while they were carried out."""
+    """Names of the objects that a pod wrote to after the Lease had another holder, once for each such write.
+
+    Versions decide: the API server gives one to each write, of the Lease and of whatever else, in their order.
+    """
     holders = hand_overs(installed)
     stale = []
     for event in installed.asked(verb="patch"):
-        if event["objectRef"]["resource"] not in ("deployments", "pods") or event["responseStatus"]["code"] != 200:
-            continue
-        before = [holder for at, holder in holders if at <= event["requestReceivedTimestamp"]][-1:]
-        during = [holder for at, holder in holders if event["requestReceivedTimestamp"] < at <= event["stageTimestamp"]]
-        if written_by(event) not in before + during:
-            stale.append(f"{event['stageTimestamp']} {written_by(event)} {event['requestURI']}")
-    return stale
+        if event["objectRef"]["resource"] in ("deployments", "pods") and _written(event):
+            holder = [each.holder for each in holders if each.version < _version(event)][-1:]
+            if holder != [written_by(event)]:
+                stale.append(event["objectRef"]["name"])
+    return sorted(stale)
+
+
+def _written(event: Mapping[str, Any]) -> bool:
+    return event["verb"] in ("create", "update", "patch") and event["responseStatus"]["code"] in (200, 201)
+
+
+def _version(event: Mapping[str, Any]) -> int:
+    return int(event["responseObject"]["metadata"]["resourceVersion"])

@@ -71,7 +71,7 @@ def take(installed: Installed, pods: Exporter, prometheus: PrometheusServer, fau
         carry(pods, target, BUSY)
         FAULTS[fault](old, lambda: target.read().spec.replicas == 3)
         wait_for("the other to lead", other.leading)
-    taken_s = next(_seconds(at) for at, _ in hand_overs(installed) if _seconds(at) > struck_s)
+    taken_s = next(_seconds(each.at) for each in hand_overs(installed) if _seconds(each.at) > struck_s)
     wrote_s = next(_seconds(at) for at in scale_times(installed) if _seconds(at) > struck_s)
     return Taken(taken_s - struck_s, wrote_s - struck_s, len(stale_writes(installed)))
 
