@@ -22,6 +22,9 @@ Floats = npt.NDArray[np.floating]
 
 WINDOW_S = 20.0
 """Over how long a load is held against the pods; 10 and 40 s cost the same within 3 % (C.3)."""
+WINDOW_WAITS = 20.0
+"""It lasts so many times the wait that the objective leaves, at least: in a shorter one too few pods for the load would
+look enough, because nobody has waited long yet."""
 MIDPOINTS = 5
 DISPERSIONS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 20.0, 30.0, 45.0, 70.0)
 """Levels of the arrivals' dispersion that tables are made for."""
@@ -183,7 +186,8 @@ def _pooled(law: ServiceLaw, dispersion: float, pods: npt.NDArray[np.int_], load
     steady = np.where(below, drift * law.wait_s / (0.5 * spread), np.where(exponent > 200, -np.inf, exponent))
 
     total = np.zeros_like(drift)
-    for t in (np.arange(MIDPOINTS) + 0.5) * WINDOW_S / MIDPOINTS:
+    window_s = max(WINDOW_S, WINDOW_WAITS * law.wait_s)
+    for t in (np.arange(MIDPOINTS) + 0.5) * window_s / MIDPOINTS:
         deviation = np.sqrt(variance * t)
         reached = ndtr((drift * t - barrier) / deviation)
         reflected = np.exp(np.minimum(steady, 200)) * ndtr((-barrier - drift * t) / deviation)

@@ -162,7 +162,7 @@ def _predictive(
         workload=served,
         bounds=Bounds(reserve.serving if reserve else max(served.min_replicas, 1), served.max_replicas),
         price=PriceRule(1 - served.objective_share, first, least, most, rule.first_correction),
-        backlog=Backlog(rule.drain_within_s),
+        backlog=Backlog.within(rule.drain_within_s, served.objective_s - served.service_mean_s),
         start_price_s=rule.start_price_s,
         tick_s=rule.tick_s if reserve else interval_s,
         interval_s=interval_s,

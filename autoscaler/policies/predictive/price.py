@@ -17,6 +17,9 @@ from autoscaler.forecast.bins import loads
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 
+BREATH_S = 0.3
+"""Waiting work for each slot that comes and goes where nothing is short."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -63,8 +66,18 @@ class Backlog:
     """When waiting work counts, and how fast it shall be gone."""
 
     drain_s: float
-    threshold: float = 0.3
+    threshold: float = BREATH_S
     """Seconds of waiting work per serving slot below which a queue is only the usual breath."""
+
+    @classmethod
+    def within(cls, drain_s: float, wait_s: float) -> Backlog:
+        """Gone so soon, but no sooner than an objective that leaves much time for waiting asks for.
+
+        Args:
+            drain_s: from the policy file.
+            wait_s: what the objective leaves for waiting.
+        """
+        return cls(max(drain_s, wait_s), max(BREATH_S, wait_s / 3))
 
 
 @dataclass(frozen=True, slots=True)

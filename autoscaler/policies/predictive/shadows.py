@@ -25,7 +25,7 @@ CHEAPEST, DEAREST = 0.28, 670.0
 """Ends of the grid in service times: below one service time no pod pays."""
 MEMORY_S = 72 * 3600.0
 PATIENCE_S = 30.0
-"""Longest wait that the fluid model lets build up."""
+"""Longest wait that the fluid model lets build up, or twice what the objective leaves for waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,8 @@ class Shadows:
         pods = self.ordered.min(axis=0)
         slots = pods * law.carried
         before = self.waiting
-        after = np.clip(before + interval_s * (load - slots), 0.0, PATIENCE_S * slots)
+        longest_s = max(PATIENCE_S, 2.0 * law.wait_s)
+        after = np.clip(before + interval_s * (load - slots), 0.0, longest_s * slots)
         late = _share_above(before, after, law.wait_s * slots)
         column = int(table.columns(np.array([smooth]))[0])
         usual = np.where(pods > 0, table.share[np.maximum(pods, 1) - 1, column], 1.0)

@@ -1,5 +1,7 @@
 """Share of missed requests: the published check against simulation, and the laws it must keep."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,6 +30,15 @@ TTS = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0015)
 def test_the_published_values(pods, use, share):
     found = missed_share(TTS, 1.0, np.arange(1, pods + 1), np.array([pods * use]))[-1, 0]
     assert found == pytest.approx(share, rel=0.05)
+
+
+@pytest.mark.parametrize("objective_s", [2.0, 10.0, 60.0, 600.0], ids=lambda seconds: f"{seconds:g} s")
+def test_too_few_pods_miss_however_long_a_request_may_wait(objective_s):
+    """Work that the pods cannot do is late in the end; a window as short as for one second would not see it."""
+    patient = replace(TTS, objective_s=objective_s, sure_miss_ratio=0.0)
+    share = missed_share(patient, 1.0, np.arange(1, 13), np.array([10.0]))[:, 0]
+    assert (share[:8] > 0.4).all()
+    assert share[11] < 0.01
 
 
 laws = st.builds(

@@ -91,6 +91,15 @@ def test_a_backlog_that_lasts_is_drained_in_time(load, waiting_s, slots, to_come
     assert backlog_pods(*work, Backlog(drain_s=3.0), Outlook(to_come, 15.0), slots_per_pod=1).tolist() == [pods]
 
 
+@pytest.mark.parametrize(
+    ("wait_s", "drain_s", "threshold"),
+    [(0.62, 3.0, 0.3), (0.9, 3.0, 0.3), (3.0, 3.0, 1.0), (60.0, 60.0, 20.0)],
+    ids=["text to speech", "a second", "three seconds", "a minute"],
+)
+def test_a_queue_is_given_the_time_that_the_objective_leaves(wait_s, drain_s, threshold):
+    assert Backlog.within(3.0, wait_s) == Backlog(drain_s, threshold)
+
+
 def test_what_a_further_pod_is_worth_falls_and_is_dearer_kept_at_a_low_price():
     misses = expected_misses_rps(sure(5.0), 1.0, TABLE.carried, TABLE, TTS.mean_s)
     lost = loss(misses, np.array([0.3, 1.3, 20.0]))

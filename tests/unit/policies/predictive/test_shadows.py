@@ -1,5 +1,7 @@
 """Shadow services: a fluid queue each, the policy's own rule, one price."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,6 +31,15 @@ def test_pods_that_suffice_miss_next_to_nothing_and_too_few_miss_all():
     assert enough.misses[0] / enough.requests < 0.001
     assert few.misses[0] / few.requests > 0.9
     assert few.waiting[0] == 30.0 * 2
+
+
+def test_requests_that_may_wait_for_minutes_can_be_late_too():
+    patient = replace(TTS, objective_s=120.0)
+    shadows = Shadows.begin(2, 4, 20)
+    for _ in range(120):
+        shadows.advance(4.0, 4.0, 5.0, patient, table(patient, 1.0, 20))
+    assert shadows.misses[0] / shadows.requests > 0.7
+    assert shadows.waiting[0] == 2.0 * patient.wait_s * 2
 
 
 def test_ordered_pods_serve_a_lead_time_later():
