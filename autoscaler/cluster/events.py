@@ -9,7 +9,7 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
@@ -18,7 +18,7 @@ from kubernetes import client
 from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
 from autoscaler.cluster.conditions import limit_of
 from autoscaler.cluster.lease import wall_clock
-from autoscaler.model import Decision, Fleet, Mode, Observation, Scale, Tick, Unreachable
+from autoscaler.model import Cause, Decision, Fleet, Mode, Observation, Scale, Tick, Unreachable
 
 SCALED = "Scaled"
 SCALE_FAILED = "ScaleFailed"
@@ -39,7 +39,8 @@ SERVICE_SELECTS = "ServiceSelects"
 NOTE_BYTES = 1024
 """The API takes no longer note (events.k8s.io/v1); it counts bytes."""
 CALM_S = 600.0
-"""A size that is just about enough limits and does not limit by turns: that is told again after so long without."""
+"""What comes and goes by turns (a size that is just about enough, signals about as old as they may be) is told again
+after so long without."""
 NAMED = 3
 """Pods named in one; `kubectl describe pod` says what is wrong with each."""
 WAITING = 1000
@@ -62,11 +63,6 @@ def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
         return
     yield from _writes(before, tick, tick.decision)
     was = before.seen if before is not None and isinstance(before.seen, Observation) else None
-    problems, problems_before = tick.seen.signals.problems, was.signals.problems if was else ()
-    if problems and {each.missing.cause for each in problems} != {each.missing.cause for each in problems_before}:
-        yield Note("Warning", SIGNALS_MISSING, "nothing shrinks meanwhile: " + "; ".join(map(str, problems)))
-    if problems_before and not problems:
-        yield Note("Normal", SIGNALS_BACK, "all signals are read again")
     yield from _rewrites(before, tick.seen.fleet, was, tick.decision)
     paused_before = was is not None and was.paused
     if tick.seen.paused and not paused_before:
@@ -80,27 +76,71 @@ def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
 
 
 @dataclass(slots=True)
+class Unread:
+    """What one target's Events said of signals that cannot be read.
+
+    Around the limit of their age signals come and go at every tick. What is missing is told at once, and that they are
+    back; of those that then go again it is the last word until they have been there for `CALM_S`.
+    """
+
+    said: frozenset[Cause] = frozenset()
+    """The last word; empty: that all are read, or nothing yet."""
+    causes: set[frozenset[Cause]] = field(default_factory=set)
+    """All that was said since signals were last there for long."""
+    said_s: float = -math.inf
+    missed_s: float = -math.inf
+    """When any was last missing."""
+    flaps: bool = False
+
+    def notes(self, seen: Observation) -> Iterator[Note]:
+        """What is worth an Event about the signals of a tick, after those before it."""
+        calm = _long_ago(self.missed_s, seen.at_s)
+        if not (problems := seen.signals.problems):
+            if self.said and (calm or not self.flaps):
+                self.said = frozenset()
+                yield Note("Normal", SIGNALS_BACK, "all signals are read again")
+            return
+        if calm:
+            self.causes, self.flaps = set(), False
+        self.missed_s = seen.at_s
+        causes = frozenset(each.missing.cause for each in problems)
+        if causes == self.said:
+            return
+        self.flaps = self.flaps or (not self.said and bool(self.causes))
+        if not self.said or causes not in self.causes or _long_ago(self.said_s, seen.at_s):
+            self.said, self.said_s = causes, seen.at_s
+            self.causes.add(causes)
+            what = "once more nothing shrinks" if self.flaps else "nothing shrinks meanwhile"
+            yield Note("Warning", SIGNALS_MISSING, f"{what}: {'; '.join(map(str, problems))}")
+
+
+@dataclass(slots=True)
 class Told:
     """What one target's Events are made from: changes are told, not states."""
 
     before: Tick | None = None
     """The last tick that decided."""
     limited_s: float = -math.inf
-    """When a bound was last said to hold."""
+    """When a bound last held."""
+    unread: Unread = field(default_factory=Unread)
 
     def notes(self, tick: Tick) -> list[Note]:
         """What is worth an Event about a tick, after those before it."""
         if not isinstance(tick.seen, Observation) or tick.decision is None:
             return []
         if self.before is not None and _uid(self.before) != tick.seen.fleet.uid:
-            self.before, self.limited_s = None, -math.inf  # what is new has no Events yet
-        notes = list(notes_of(self.before, tick))
+            self.before, self.limited_s, self.unread = None, -math.inf, Unread()  # what is new has no Events yet
+        notes = [*notes_of(self.before, tick), *self.unread.notes(tick.seen)]
         if (limit := limit_of(tick.decision)) is not None:
-            if abs(tick.seen.at_s - self.limited_s) > CALM_S:  # the clock may be set back
+            if _long_ago(self.limited_s, tick.seen.at_s):
                 notes.append(Note("Warning", SCALING_LIMITED, limit))
             self.limited_s = tick.seen.at_s
         self.before = tick
         return notes
+
+
+def _long_ago(then_s: float, now_s: float) -> bool:
+    return abs(now_s - then_s) > CALM_S  # the clock may be set back
 
 
 def _uid(tick: Tick) -> str:

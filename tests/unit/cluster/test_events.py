@@ -76,22 +76,6 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
         ),
         pytest.param(tick(outcomes=[REFUSED]), tick(outcomes=[REFUSED]), [], id="refused again: said once"),
         pytest.param(
-            tick(),
-            tick(problems=[STALE]),
-            [("Warning", "SignalsMissing", "nothing shrinks meanwhile: received stale: 75 s old")],
-            id="data went stale",
-        ),
-        pytest.param(tick(problems=[STALE]), tick(problems=[STALE]), [], id="still stale: said once"),
-        pytest.param(
-            tick(problems=[STALE]),
-            tick(problems=[DOWN]),
-            [("Warning", "SignalsMissing", "nothing shrinks meanwhile: received unreachable: refused")],
-            id="missing for another cause",
-        ),
-        pytest.param(
-            tick(problems=[STALE]), tick(), [("Normal", "SignalsBack", "all signals are read again")], id="back"
-        ),
-        pytest.param(
             tick(stuck=1),
             tick(stuck=2),
             [("Warning", "StartsStuck", "2 of 2 pods will not start: p0, p1")],
@@ -162,9 +146,54 @@ def test_a_bound_that_holds_and_does_not_by_turns_is_one_episode_until_it_was_go
     assert len(told(*by_turns, *again)) == 2
 
 
+MISSING, BACK = "nothing shrinks meanwhile: ", ("SignalsBack", "all signals are read again")
+OLD, SILENT = f"{MISSING}{STALE}", f"{MISSING}{DOWN}"
+
+
+@pytest.mark.parametrize(
+    ("ticks", "events"),
+    [
+        pytest.param([[], [STALE]], [("SignalsMissing", OLD)], id="data went stale"),
+        pytest.param([[STALE], [STALE]], [("SignalsMissing", OLD)], id="still stale: said once"),
+        pytest.param(
+            [[STALE], [DOWN]], [("SignalsMissing", OLD), ("SignalsMissing", SILENT)], id="missing for another cause"
+        ),
+        pytest.param([[STALE], [], []], [("SignalsMissing", OLD), BACK], id="back"),
+    ],
+)
+def test_signals_that_cannot_be_read(ticks, events):
+    assert told(*(tick(problems=problems, at_s=5.0 * n) for n, problems in enumerate(ticks))) == events
+
+
+AGAIN = f"once more nothing shrinks: {STALE}"
+
+
+def test_signals_that_come_and_go_are_one_episode_until_they_have_been_there_for_a_while():
+    by_turns = [tick(at_s=5.0 * n, problems=[STALE][: n % 2]) for n in range(500)]
+    episode = [("SignalsMissing", OLD), BACK, ("SignalsMissing", AGAIN)]
+    assert told(*by_turns) == episode
+    end_s = by_turns[-1].seen.at_s
+    good = [tick(at_s=end_s + after_s) for after_s in (CALM_S / 2, CALM_S + 1.0, CALM_S + 5.0)]
+    assert told(*by_turns, good[0]) == episode
+    assert told(*by_turns, *good) == [*episode, BACK]
+    anew = [tick(at_s=end_s + 2 * CALM_S, problems=[STALE]), tick(at_s=end_s + 2 * CALM_S + 5.0)]
+    assert told(*by_turns, *good, *anew) == [*episode, BACK, ("SignalsMissing", OLD), BACK]
+
+
+def test_signals_that_go_again_and_stay_away_are_the_last_word():
+    assert told(*(tick(at_s=5.0 * n, problems=[STALE][: n != 1]) for n in range(500)))[-1] == ("SignalsMissing", AGAIN)
+
+
+def test_causes_that_take_turns_are_told_once_each_and_the_last_one_at_last():
+    by_turns = [tick(at_s=5.0 * n, problems=[(STALE, DOWN)[n % 2]]) for n in range(100)]
+    assert told(*by_turns) == [("SignalsMissing", OLD), ("SignalsMissing", SILENT)]
+    then = [tick(at_s=500.0 + 5.0 * n, problems=[STALE]) for n in range(100)]
+    assert told(*by_turns, *then)[-1] == ("SignalsMissing", OLD)
+
+
 def test_what_holds_is_not_told_again_because_the_fleet_could_not_be_read_for_a_moment():
     held = tick(paused=True, problems=[STALE])
-    assert [reason for reason, _ in told(held, UNREAD, held)] == ["SignalsMissing", "Paused"]
+    assert [reason for reason, _ in told(held, UNREAD, held)] == ["Paused", "SignalsMissing"]
 
 
 def test_a_deployment_that_was_made_anew_is_told_what_holds():
