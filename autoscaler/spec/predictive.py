@@ -51,8 +51,8 @@ class PredictiveRule(Model):
     first_correction: PositiveReal = 1.0
     """With `auto`: measured misses over replayed ones, while none was measured."""
     drain_within_s: Duration = Field(default=3.0, alias="drainWithin")
-    """Requests that wait shall be gone this soon, or within the time that the objective leaves for waiting: more pods are
-    ordered for them."""
+    """Requests that wait shall be gone this soon, or within the time that the objective leaves for waiting: for them
+    more pods are ordered."""
     calendar: tuple[AnnouncedEvent, ...] = Field(default=(), max_length=100)
     """What is known to come: pushes, campaigns, the Monday morning. Pods for it are ordered a cold start ahead."""
     prior: str = Field(default="shipped", min_length=1, examples=["none", "./services.npz"])

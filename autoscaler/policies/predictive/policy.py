@@ -284,7 +284,7 @@ class PredictivePolicy:
         if memory.target > order:
             steps.append(Step("hold", memory.target, 0, self._held(int(wanted.hold[0]), memory.target)))
         late = overdue(seen.fleet, memory.lead, seen.at_s)
-        return [*steps, *replaced(memory.target, late, self.settings.bounds.max_pods)]
+        return [*steps, *replaced(steps[-1], late, self.settings.bounds.max_pods)]
 
     def _limits(self, memory: Memory, seen: Observation) -> list[str]:
         """What pods cannot mend."""
@@ -337,7 +337,9 @@ class PredictivePolicy:
                 scrape=scrapes[-1],
             )
             gate.look(moment, memory.steering.price, capacity(memory, self.settings), self.settings.backlog)
-        return _wish(gate.split(wish.steps), wish.insight)
+        steps = gate.split(wish.steps)
+        late = overdue(seen.fleet, memory.lead, seen.at_s, gated=True)
+        return _wish((*steps, *replaced(steps[-1], late, self.settings.bounds.max_pods, gated=True)), wish.insight)
 
     def _borrowed(self, memory: Memory) -> str:
         """How much of the forecast is not from the own past, and where it is from."""

@@ -27,19 +27,28 @@ def start_anew(memory: Memory, fleet: Fleet, *, learn_by_s: float) -> None:
     memory.starts_as = now or memory.starts_as
 
 
-def overdue(fleet: Fleet, lead: LeadTime, now_s: float) -> int:
-    """Pods ordered to serve whose start is stuck, or later than all but one in a hundred."""
-    starting = [pod for pod in fleet.of(Phase.STARTING) if not pod.gated]
+def overdue(fleet: Fleet, lead: LeadTime, now_s: float, *, gated: bool = False) -> int:
+    """Pods ordered to serve whose start is stuck, or later than all but one in a hundred; `gated`: to stand by."""
+    starting = [pod for pod in fleet.of(Phase.STARTING) if pod.gated == gated]
     if not starting:
         return 0
     (late_s,) = lead.quantiles_s(OVERDUE)
     return sum(pod.stuck or now_s - pod.ordered_at_s > late_s for pod in starting)
 
 
-def replaced(target: int, late: int, max_pods: int) -> tuple[Step, ...]:
-    """The step that orders pods in place of late ones; none where there are none, or no room under the maximum."""
-    extra = min(late, math.ceil(MOST_SHARE * target), max_pods - target)
+def replaced(wish: Step, late: int, max_pods: int, *, gated: bool = False) -> tuple[Step, ...]:
+    """The step that orders pods in place of late ones; none where there are none, or no room under the maximum.
+
+    Args:
+        wish: the step before.
+        late: starts that are overdue.
+        max_pods: serving and standing by, together.
+        gated: of pods that shall stand by.
+    """
+    pods = wish.serving + wish.standby
+    extra = min(late, math.ceil(MOST_SHARE * pods), max_pods - pods)
     if extra <= 0:
         return ()
     why = f"{late} {'starts are' if late > 1 else 'start is'} overdue and counts for nothing: {extra} more"
-    return (Step("starts", target + extra, 0, why),)
+    spare = extra if gated else 0
+    return (Step("starts", wish.serving + extra - spare, wish.standby + spare, why),)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.forecast.leadtime import LeadTime
-from autoscaler.model import ColdStart, Fleet, Phase, Pod
+from autoscaler.model import ColdStart, Fleet, Phase, Pod, Step
 from autoscaler.policies.predictive.starts import overdue, replaced
 
 LEAD = LeadTime(ColdStart(15.0, 20.84))
@@ -31,6 +31,11 @@ def test_what_is_overdue(pods, late):
     assert overdue(Fleet(len(pods), tuple(pods)), LEAD, 1000.0) == late
 
 
+def test_of_pods_that_shall_stand_by_starts_are_overdue_too():
+    pods = pod(age_s=500.0, gated=True), pod(gated=True), pod(age_s=500.0)
+    assert overdue(Fleet(3, pods), LEAD, 1000.0, gated=True) == 1
+
+
 @pytest.mark.parametrize(
     ("target", "late", "ordered"),
     [
@@ -43,8 +48,22 @@ def test_what_is_overdue(pods, late):
     ],
 )
 def test_how_many_are_ordered_in_their_place(target, late, ordered):
-    steps = replaced(target, late, 20)
+    steps = replaced(Step("order", target, 0, ""), late, 20)
     assert (steps[-1].serving if steps else None) == ordered
+
+
+@pytest.mark.parametrize(
+    ("late", "ordered"),
+    [(0, None), (1, (2, 7)), (3, (2, 8)), (9, (2, 8))],
+    ids=["none", "one for one", "at most a quarter of all", "a storm"],
+)
+def test_a_reserve_is_filled_up_for_starts_that_hang(late, ordered):
+    steps = replaced(Step("reserve", 2, 6, ""), late, 12, gated=True)
+    assert [(step.serving, step.standby) for step in steps] == ([] if ordered is None else [ordered])
+
+
+def test_the_reserve_and_what_is_ordered_for_it_stay_under_the_maximum():
+    assert replaced(Step("reserve", 4, 8, ""), 2, 12, gated=True) == ()
 
 
 @given(st.integers(1, 60), st.integers(1, 40))
@@ -52,6 +71,6 @@ def test_where_no_start_ever_ends_the_orders_end(wanted, ticks):
     """Each order becomes overdue in turn: the fleet stays bounded."""
     pods = wanted
     for _ in range(ticks):
-        steps = replaced(wanted, pods, 1000)
+        steps = replaced(Step("order", wanted, 0, ""), pods, 1000)
         pods = max(pods, steps[-1].serving)
     assert pods <= 1.25 * wanted + 1
