@@ -262,6 +262,7 @@ class PredictivePolicy:
         """
         rule, told = self.settings.price, memory.shadows.told(prices)
         if told is None or memory.demand.service.out_of_reach:
+            memory.steering.why = "where it begins"
             return rule.start
         return memory.steering.pick(told if memory.cleared else told.foretold(), rule)
 
@@ -269,7 +270,7 @@ class PredictivePolicy:
         """The target of this tick, stage by stage: what is ordered, what waits, what is held."""
         order, start_price_s = int(wanted.order[0]), self.settings.start_price_s
         now = _busy_pods(memory)
-        why = f"worth their cost when a pod ordered now would serve, at {memory.steering.price:.2f} pod-s a miss"
+        why = f"worth their cost when a pod ordered now would serve, at {memory.steering.said()}"
         steps = [
             Step("present", now, 0, "; ".join([FROM_HERE, *self._limits(memory, seen)])),
             Step("order", order, 0, why + self._borrowed(memory) + memory.trust.said() + memory.announced.said),
@@ -291,12 +292,11 @@ class PredictivePolicy:
         law, rule = memory.demand.law, self.settings.price
         memory.watch.look(seen.signals.scrapes, seen.fleet.count(Phase.SERVING) * law.slots, law.mean_s)
         load = memory.traffic.level.value * slots_per_request(memory)
-        hopeless = memory.demand.service.out_of_reach
         tables = capacity(memory, self.settings)
         found = limits(
             law,
             rule.budget,
-            out_of_reach=hopeless,
+            out_of_reach=memory.demand.service.out_of_reach,
             tables=tables,
             load=load,
             correction=memory.steering.correction(rule),

@@ -67,11 +67,17 @@ class Steering:
     requests: float = 0.0
     seconds: float = 0.0
     age_s: float = 0.0
+    why: str = "where it begins"
+    """What the price goes to, in words."""
 
     @property
     def mean_rps(self) -> float:
         """Requests a second, over history and run."""
         return self.requests / max(self.seconds, 60.0)
+
+    def said(self) -> str:
+        """The price, and why it is what it is."""
+        return f"{self.price:.2f} pod-s a miss ({self.why})"
 
     def saw(self, requests: float, span_s: float) -> None:
         """Traffic went by, of the history or of the run."""
@@ -113,14 +119,27 @@ class Steering:
         """
         weight = PRIOR_S * self.mean_rps
         expected = self.correction(rule) * told.misses + weight * comes_true(told, weight) * told.promised
-        fitting = lowest(told.prices, expected / max(told.requests + weight, 1e-9), self.allowance(rule))
+        allowed = self.allowance(rule)
+        fitting = lowest(told.prices, expected / max(told.requests + weight, 1e-9), allowed)
         worth = float(told.prices[np.argmin(told.spent + DISAPPOINTMENT * rule.most * expected)])
-        return min(max(min(fitting, worth), rule.least), rule.most)
+        picked = min(max(min(fitting, worth), rule.least), rule.most)
+        self.why = _why(picked, fitting, rule, allowed)
+        return picked
 
     def steer(self, picked: float, data_s: float, interval_s: float) -> None:
         """Move the price towards the picked one, slowly once there is much data."""
         memory_s = min(SMOOTHING_S[1], SMOOTHING_S[0] + 0.1 * data_s)
         self.price *= (picked / self.price) ** min(1.0, interval_s / memory_s)
+
+
+def _why(picked: float, fitting: float, rule: PriceRule, allowed: float) -> str:
+    if rule.least == rule.most:
+        return "as the policy file has it"
+    if picked == rule.most:
+        return "the most that may be paid"
+    if picked == rule.least:
+        return "the least there is"
+    return f"what keeps the misses within {allowed:.2%}" if picked == fitting else "more has not paid so far"
 
 
 def comes_true(told: Told, weight: float) -> float:

@@ -1,5 +1,7 @@
 """Which price is used: the lowest that fits the budget, corrected by what was measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,24 @@ def test_with_plenty_of_data_the_replayed_share_meets_the_allowance():
     steering = after(48, measured=0.0088, replayed=0.0088)
     price = steering.pick(told(1e7, falling(0.02)), RULE)
     assert 0.02 * price**-0.8 == pytest.approx(0.0088, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("lived", "spent", "rule", "why"),
+    [
+        pytest.param(0.02, 0.0, RULE, "what keeps the misses within 0.88%", id="the allowance"),
+        pytest.param(1e-4, 0.0, RULE, "the least there is", id="nothing is missed"),
+        pytest.param(0.5, 0.0, RULE, "the most that may be paid", id="the cap"),
+        pytest.param(
+            0.06, 1e9 * PRICES, RULE, "more has not paid so far", id="dearer shadows cost more than they save"
+        ),
+        pytest.param(0.02, 0.0, replace(RULE, least=1.0, most=1.0), "as the policy file has it", id="a stated price"),
+    ],
+)
+def test_the_price_says_why_it_is_what_it_is(lived, spent, rule, why):
+    steering = after(48, measured=0.0088, replayed=0.0088)
+    steering.pick(told(1e7, falling(lived), spent=spent), rule)
+    assert steering.why == why
 
 
 def test_more_measured_than_replayed_makes_it_dearer():
