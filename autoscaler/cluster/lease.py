@@ -29,6 +29,7 @@ LEASE = "speech-autoscaler"
 """Its name, unless told otherwise."""
 JITTER = 1.2
 _CONFLICT, _NOT_FOUND = 409, 404
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _log = structlog.get_logger(__name__)
 
 
@@ -103,38 +104,38 @@ class Election:
         """Whether this candidate may write at this moment."""
         return self._renewed_s is not None and now_s - self._renewed_s < self._timing.renew_s
 
-    def step(self, monotonic: Callable[[], float]) -> None:
+    def step(self, clock: Callable[[], float]) -> None:
         """Look at the lease once: renew it, take it when it is free or has expired, or leave it alone.
 
         Raises:
             Unreachable: the store could not be asked; nothing has changed.
         """
-        asked_s = monotonic()
+        asked_s = clock()
         try:
             record = self._store.read()
             if record is None:
                 written = self._store.create(self._mine(None))
             else:
-                self._notice(record, monotonic())
-                if record.holder not in ("", self._identity) and not self._expired(record, monotonic()):
+                self._notice(record, clock())
+                if record.holder not in ("", self._identity) and not self._expired(record, clock()):
                     self._renewed_s = None
                     return
-                asked_s = monotonic()
+                asked_s = clock()
                 written = self._store.replace(self._mine(record))
         except Conflict:
             self._renewed_s = None
             return
-        self._seen, self._seen_s = written, monotonic()
+        self._seen, self._seen_s = written, clock()
         self._renewed_s = asked_s
         self.transitions = written.transitions
 
-    def release(self, monotonic: Callable[[], float]) -> None:
+    def release(self, clock: Callable[[], float]) -> None:
         """Give the lease back, so that another need not wait for its end.
 
         Raises:
             Unreachable: the store could not be asked; the lease runs out by itself.
         """
-        was_leading, self._renewed_s = self.leading(monotonic()), None
+        was_leading, self._renewed_s = self.leading(clock()), None
         if not was_leading or self._seen is None:
             return
         try:
@@ -234,16 +235,30 @@ def wall_clock() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def since_boot_s() -> float:
+    """Seconds of a clock that never jumps: on Linux one that goes on while the machine is suspended.
+
+    The lease of a machine that sleeps runs out meanwhile, and when it wakes somebody else may lead.
+    """
+    return time.clock_gettime(_SINCE_BOOT)
+
+
 class Elector:
     """Runs an election in a thread of its own.
+
+    Args:
+        election: what this process stands in.
+        timing: of the Lease.
+        clock: seconds of a clock that never jumps, nor stands still while the machine does.
 
     Attributes:
         problem: why the Lease could not be asked at the last attempt; empty where it could.
     """
 
-    def __init__(self, election: Election, timing: Timing) -> None:
+    def __init__(self, election: Election, timing: Timing, clock: Callable[[], float] = since_boot_s) -> None:
         self._election = election
         self._timing = timing
+        self._clock = clock
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="election", daemon=True)
         self._led = False
@@ -255,7 +270,7 @@ class Elector:
 
     def leading(self) -> bool:
         """Whether this process may write at this moment."""
-        return not self._stopped.is_set() and self._election.leading(time.monotonic())
+        return not self._stopped.is_set() and self._election.leading(self._clock())
 
     def stop(self, within_s: float) -> None:
         """Stop leading and give the lease back; where that takes longer, it runs out by itself."""
@@ -268,7 +283,7 @@ class Elector:
             pause_s = self._timing.retry_s * random.uniform(1.0, JITTER)  # noqa: S311 — spreads candidates
             self._stopped.wait(pause_s)
         try:
-            self._election.release(time.monotonic)  # here, so that no attempt is under way beside it
+            self._election.release(self._clock)  # here, so that no attempt is under way beside it
         except Unreachable as error:
             self.problem = str(error)
 
@@ -276,7 +291,7 @@ class Elector:
         """Stand for leader once; what changes by it is said."""
         problem = ""
         try:
-            self._election.step(time.monotonic)
+            self._election.step(self._clock)
         except Unreachable as error:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 — a candidate that ends here never leads again, and nobody notices

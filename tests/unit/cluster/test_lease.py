@@ -1,5 +1,6 @@
 """Leader election on a virtual clock: at most one leads, and somebody does."""
 
+import time
 from dataclasses import dataclass, replace
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from rig.processes import wait_for
 from structlog.testing import capture_logs
 
-from autoscaler.cluster.lease import Conflict, Election, Elector, Record, Timing
+from autoscaler.cluster.lease import Conflict, Election, Elector, Record, Timing, since_boot_s
 from autoscaler.model import InvalidInput, Unreachable
 
 TIMING = Timing(15.0, 10.0, 2.0)
@@ -122,6 +123,24 @@ def test_a_leader_that_slept_past_its_lease_leads_no_more_when_it_wakes():
     assert world.leaders() == ["b"]
     world.step("a")
     assert world.leaders() == ["b"]
+
+
+def test_a_machine_that_was_suspended_past_its_lease_leads_no_more_the_moment_it_wakes():
+    """Its thread has not run yet: nothing has been attempted since."""
+    woken_s, long = [0.0], Timing(3600.0, 1800.0, 600.0)
+    elector = Elector(Election(Store(), "pod-a", long, lambda: "now"), long, lambda: woken_s[0])
+    elector.start()
+    wait_for("it to lead", elector.leading)
+    woken_s[0] = 1800.0
+    assert not elector.leading()
+    elector.stop(2.0)
+
+
+def test_the_clock_of_a_lease_goes_on_while_the_machine_is_suspended(monkeypatch):
+    """`time.monotonic` does not on Linux."""
+    clocks = {time.CLOCK_MONOTONIC: 100.0, time.CLOCK_BOOTTIME: 160.0}
+    monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
+    assert since_boot_s() == 160.0
 
 
 def test_a_renewal_counts_from_when_it_was_asked_for_and_not_from_its_answer():

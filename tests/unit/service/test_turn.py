@@ -17,7 +17,7 @@ class World:
     def __init__(self, holder=None, renews=False, down=False):
         self.record = None if holder is None else Record(holder, 15.0, 3, "", "", "v0")
         self.renews, self.down, self.now_s, self.writes = renews, down, 100.0, 0
-        self.turn = Turn(self, "once", TIMING, monotonic=lambda: self.now_s, sleep=self.sleep)
+        self.turn = Turn(self, "once", TIMING, clock=lambda: self.now_s, sleep=self.sleep)
 
     def sleep(self, seconds):
         self.now_s += seconds
