@@ -92,7 +92,7 @@ def translated() -> Iterator[None]:
         if not error.status:
             raise Unreachable(f"API server: {error.reason}") from error
         raise RefusedError(error.status, _message(error)) from error
-    except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError, OSError) as error:
+    except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError, OSError, config.ConfigException) as error:
         raise Unreachable(f"API server: {error}") from error
 
 

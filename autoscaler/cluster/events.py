@@ -195,6 +195,10 @@ class Announcer:
         identity: this process, as the Event's reporting instance.
         forbidden: why nothing may be written; asked before every Event.
         timeout_s: for one request.
+
+    Attributes:
+        thread: where they are sent; it has no end.
+        lost: how many Events could not be written.
     """
 
     def __init__(
@@ -206,12 +210,12 @@ class Announcer:
         self._timeout_s = timeout_s
         self._told: dict[str, Told] = {}
         self._waiting: queue.Queue[tuple[str, str, Note]] = queue.Queue(WAITING)
-        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="events", daemon=True)
         self.lost = 0
 
     def start(self) -> None:
         """Begin to send."""
-        self._thread.start()
+        self.thread.start()
 
     def append(self, tick: Tick) -> None:
         """See `Journal`. Who begins to lead says what then holds."""
@@ -264,3 +268,6 @@ class Announcer:
         except (RefusedError, Unreachable) as error:
             self.lost += 1
             _log.warning("event not written", target=target, reason=note.reason, error=str(error))
+        except Exception:  # noqa: BLE001 — whatever it is: a thread that ends here never tells anything again
+            self.lost += 1
+            _log.exception("event not written", target=target, reason=note.reason)

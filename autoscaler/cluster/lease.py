@@ -253,6 +253,7 @@ class Elector:
 
     Attributes:
         problem: why the Lease could not be asked at the last attempt; empty where it could.
+        thread: where it stands for leader; it ends when it is stopped.
     """
 
     def __init__(self, election: Election, timing: Timing, clock: Callable[[], float] = since_boot_s) -> None:
@@ -260,13 +261,13 @@ class Elector:
         self._timing = timing
         self._clock = clock
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="election", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="election", daemon=True)
         self._led = False
         self.problem = ""
 
     def start(self) -> None:
         """Begin to stand for leader."""
-        self._thread.start()
+        self.thread.start()
 
     def leading(self) -> bool:
         """Whether this process may write at this moment."""
@@ -275,7 +276,7 @@ class Elector:
     def stop(self, within_s: float) -> None:
         """Stop leading and give the lease back; where that takes longer, it runs out by itself."""
         self._stopped.set()
-        self._thread.join(within_s)
+        self.thread.join(within_s)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -96,6 +96,9 @@ class Statuses:
         forbidden: why nothing may be written; asked before every write.
         explain: a tick in words, given the one before.
         timeout_s: for one request.
+
+    Attributes:
+        thread: where they are written; it has no end.
     """
 
     def __init__(
@@ -123,12 +126,12 @@ class Statuses:
         self._waiting: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._writing = False
         self._woken = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="status", daemon=True)
 
     def start(self) -> None:
         """Begin to watch and to write."""
         self._reflector.start()
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """End the watch."""
@@ -219,6 +222,9 @@ class Statuses:
         except (RefusedError, Unreachable) as error:
             self._said.pop(target, None)  # the next tick writes again
             _log.warning("status not written", target=target, error=str(error))
+        except Exception:  # noqa: BLE001 — whatever it is: a thread that ends here never writes a status again
+            self._said.pop(target, None)
+            _log.exception("status not written", target=target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,9 @@ class Loading:
         connect: a connection to a Prometheus, for one look.
         monotonic: seconds of a clock that never jumps.
         clock: seconds since the epoch.
+
+    Attributes:
+        thread: where it looks; it ends when it is stopped.
     """
 
     def __init__(
@@ -69,11 +72,11 @@ class Loading:
         self._asked_s: dict[str, float] = {}
         self._missing: dict[str, Missing] = {}
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="loading", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="loading", daemon=True)
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """End after the look that is under way."""

@@ -204,18 +204,36 @@ class Controller:
     def _mind_the_clock(self, clock: ClockWatch) -> None:
         """Ticks are due by the machine's clock, and policies remember times of it."""
         while not self._ended.wait(CLOCK_EVERY_S):
-            if step_s := clock.step_s():
-                _log.warning("the clock was set: every target goes on as after a restart", by_s=round(step_s, 1))
-                self._targets.begin_anew()
+            try:
+                self._go_by(clock)
+            except Exception:  # noqa: BLE001 — whatever it is: the next step of the clock has to be noticed
+                _log.exception("targets cannot go by the clock as it is now")
+
+    def _go_by(self, clock: ClockWatch) -> None:
+        if step_s := clock.step_s():
+            _log.warning("the clock was set: every target goes on as after a restart", by_s=round(step_s, 1))
+            self._targets.begin_anew()
+
+    @property
+    def standing(self) -> tuple[threading.Thread, ...]:
+        """Threads that stand until the end of the process, whatever is raised in them."""
+        election = [self._elector.thread] if self._elector else []
+        telling = (self._announcer.thread, self._statuses.thread)
+        return (*telling, self._following, self._minding, self._loading.thread, *election)
 
     def unhealthy(self) -> str | None:
-        """Which target has not ticked for too long."""
+        """Which thread has ended before its time, and which target has not ticked for too long."""
+        ended = [
+            f"the thread `{thread.name}` has ended"
+            for thread in self.standing
+            if thread.ident is not None and not thread.is_alive() and not self._ended.is_set()
+        ]
         late = [
             f"{runner.target.name}: no tick for {runner.behind_s():.0f} s"
             for runner in self._targets.runners
             if runner.behind_s() > LATE_TICKS * runner.target.policy.tick_s + SLACK_S
         ]
-        return "; ".join(late[:3]) or None
+        return "; ".join([*ended, *late][:3]) or None
 
     def unready(self) -> str | None:
         """What is not known yet; a follower is ready too."""

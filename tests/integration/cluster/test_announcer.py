@@ -4,11 +4,17 @@ import time
 
 import pytest
 import yaml
+from kubernetes import client
 from rig.processes import free_ports, wait_for
+from structlog.testing import capture_logs
 
 from autoscaler.cluster.api import connect
 from autoscaler.cluster.events import Announcer
 from autoscaler.model import Cause, Decision, Fleet, Missing, Observation, Problem, Signals, Step, Tick
+
+
+class Response:
+    data = b"{}"
 
 
 def blind(at_s, why="refused", target="voice/tts"):
@@ -33,6 +39,29 @@ def test_an_api_server_that_takes_no_events_holds_nothing_up(tmp_path):
     announcer.append(blind(100.0))
     assert time.monotonic() - began_s < 0.5
     wait_for("the loss to be counted", lambda: announcer.lost == 1)
+
+
+def test_whatever_an_event_raises_the_next_one_is_sent(monkeypatch):
+    faults, sent = [RuntimeError("not of the client's")], []
+
+    def create(_, namespace, body, **__):
+        if faults:
+            raise faults.pop()
+        sent.append((namespace, body["reason"]))
+        return Response()
+
+    monkeypatch.setattr(client.EventsV1Api, "create_namespaced_event", create)
+    announcer = Announcer(client.ApiClient(), "pod-a", lambda: None)
+    announcer.start()
+    with capture_logs() as logs:
+        announcer.append(blind(100.0))
+        announcer.append(blind(105.0, target="voice/asr"))
+        wait_for("the other one", lambda: sent)
+    assert sent == [("voice", "SignalsMissing")]
+    assert announcer.lost == 1
+    assert [(line["event"], line["target"], line["reason"]) for line in logs] == [
+        ("event not written", "voice/tts", "SignalsMissing")
+    ]
 
 
 @pytest.mark.cluster

@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from autoscaler.capacity.missed import ServiceLaw, table
 from autoscaler.cluster import status
@@ -134,7 +135,7 @@ def statuses(monkeypatch):
     api = Api()
     monkeypatch.setattr(status.client, "CoreV1Api", lambda _: api)
     made = Statuses(None, "here", lambda: None, lambda _, before: ["in words", str(before is not None)])
-    made._thread.start()
+    made.thread.start()
     made.api = api
     return made
 
@@ -190,6 +191,29 @@ def test_what_is_wrong_with_a_policy_file_is_a_condition(statuses):
         "reason": "LastGoodInForce",
         "message": "a.yaml:3 min",
     }
+
+
+def test_whatever_a_write_raises_the_next_status_is_written(statuses, monkeypatch):
+    taken, faults = (
+        statuses.api.patch_namespaced_config_map,
+        [RuntimeError("not of the client's"), KeyError("metadata")],
+    )
+
+    def patch(*arguments, **options):
+        if faults:
+            raise faults.pop()
+        return taken(*arguments, **options)
+
+    monkeypatch.setattr(statuses.api, "patch_namespaced_config_map", patch)
+    with capture_logs() as logs:
+        for _ in range(3):
+            statuses.append(tick())
+            assert statuses.flush(5.0)
+    assert [(line["event"], line["target"], line["log_level"]) for line in logs] == [
+        ("status not written", "voice/tts", "error")
+    ] * 2
+    assert len(written(statuses)) == 1
+    assert statuses.thread.is_alive()
 
 
 @pytest.fixture
