@@ -95,8 +95,12 @@ class Gate:
         self.last, self.usual = before.last, before.usual
 
     def price(self, miss: float) -> float:
-        """Of one miss for a pod that is loaded: what it costs more when it serves is the difference alone."""
-        return miss / max(1.0 - self.rule.price, SMALLEST_SAVING)
+        """Of one miss for a pod that is loaded: what it costs more when it serves is the difference alone.
+
+        The price of a miss is found by shadows whose pods all serve. Where a spare pod is cheap they hold many, and
+        their misses are cheap by as much; here a miss is worth what it is where every pod costs one.
+        """
+        return miss / max(self.rule.price * (1.0 - self.rule.price), SMALLEST_SAVING)
 
     def foresaw(self, pods: int, lead: int) -> None:
         """Pods worth serving by the forecast of now, whose window begins `lead` intervals from now."""

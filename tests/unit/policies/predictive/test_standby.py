@@ -54,7 +54,7 @@ def test_a_wish_is_split(worth, needed, before, after):
     assert all(step.reason for step in parted)
 
 
-@pytest.mark.parametrize(("price", "of_a_miss"), [(0.1, 1.0 / 0.9), (0.5, 2.0), (1.0, 1000.0)])
+@pytest.mark.parametrize(("price", "of_a_miss"), [(0.1, 1.0 / 0.09), (0.5, 4.0), (1.0, 1000.0)])
 def test_a_loaded_pod_serves_for_the_difference_alone(price, of_a_miss):
     assert Gate.closed(Reserve(0, 4, price), INTERVAL_S).price(1.0) == pytest.approx(of_a_miss)
 
