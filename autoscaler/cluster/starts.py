@@ -52,6 +52,8 @@ class StartingPod(PodView):
     """
     first_ready_s: float | None = None
     """When it was first seen to be Ready: that it is so again is no start."""
+    restarted: bool = False
+    """One of its containers has ended and began anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def starting_pod(pod: Object) -> StartingPod:
         deployment="".join(each["name"] for each in owners).removesuffix(template),
         replicated=all(each["kind"] == "ReplicaSet" for each in owners),
         phases_s=_phases_s(pod),
+        restarted=any(each.get("restartCount") for each in pod["status"].get("containerStatuses") or ()),
     )
 
 
@@ -162,6 +165,8 @@ class Starts:
             first_s = seen.loaded_at_s
         elif seen.loaded_at_s is not None:
             seen = replace(seen, loaded_at_s=first_s)  # a probe that failed for once made no pod of hours' start
+        if before is not None and before.pod.stuck and now.restarted and seen.loaded_at_s is None:
+            seen = replace(seen, stuck=True)  # one that crashes again and again runs in between
         return replace(now, pod=seen, kind=kind, deployment="", phases_s=None, first_ready_s=first_s)
 
     def unheard(self, deployment: str, pods: Iterable[StartingPod]) -> dict[str, StartingPod]:

@@ -53,6 +53,13 @@ def watch(starts, *pods):
     return mirror.owned("rs")
 
 
+def crashed(**how):
+    """A pod whose container has ended, and waits for its next attempt."""
+    made = pod(ready=False, restarts=1, **how)
+    made["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+    return made
+
+
 def started(name="p", **how):
     """A pod that is seen before and after it is Ready."""
     return pod(name, ready=False, **how), pod(name, **how)
@@ -187,3 +194,17 @@ def test_a_pod_that_is_ready_again_has_been_loaded_since_it_first_was(starts, re
     [unready] = watch(Starts(), *started(), flapping[0])
     [ready] = watch(Starts(), *started(), *flapping)
     assert (loaded.pod.loaded_at_s, unready.pod.loaded_at_s, ready.pod.loaded_at_s) == (125.0, None, 125.0)
+
+
+def test_a_pod_that_crashes_again_and_again_is_stuck_while_it_runs_in_between(starts):
+    """Else what was ordered in its place would be given up and ordered again at each of its attempts."""
+    between = pod(ready=False, restarts=2)
+    assert [each.pod.stuck for each in watch(starts, crashed(), between)] == [True]
+    assert [each.pod.stuck for each in watch(starts, crashed(), between, pod(restarts=2))] == [False]
+    assert [each.pod.stuck for each in watch(starts, between)] == [False]
+
+
+def test_a_pod_whose_image_could_be_pulled_at_last_is_stuck_no_more(starts):
+    unpulled = crashed()
+    unpulled["status"]["containerStatuses"][0] |= {"restartCount": 0, "state": {"waiting": {"reason": "ErrImagePull"}}}
+    assert [each.pod.stuck for each in watch(starts, unpulled, pod(ready=False))] == [False]
