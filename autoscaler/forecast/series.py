@@ -36,7 +36,7 @@ class LoadSeries:
         start_s: clock time at which the first kept interval began.
     """
 
-    __slots__ = ("_capacity", "_known", "_sealed", "_sums", "_used", "interval_s", "start_s")
+    __slots__ = ("_capacity", "_known", "_sealed", "_short", "_sums", "_used", "interval_s", "start_s")
 
     def __init__(self, interval_s: float, start_s: float, kept_s: float = KEPT_S) -> None:
         self.interval_s = interval_s
@@ -50,9 +50,15 @@ class LoadSeries:
         """Space for intervals that are not sealed: `_used` of it is in use."""
         self._known = np.zeros(room, dtype=np.bool_)
         self._sums: npt.NDArray[np.float64] = np.zeros(room + 1)
+        self._short: npt.NDArray[np.float32] = np.zeros(room, dtype=np.float32)
 
     def __len__(self) -> int:
         return len(self._sealed) + self._used
+
+    @property
+    def at_hand(self) -> int:
+        """The first interval that is not sealed."""
+        return len(self._sealed)
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -62,9 +68,19 @@ class LoadSeries:
     def short(self, first: int = 0, end: int | None = None) -> npt.NDArray[np.float32]:
         """Mean requests an interval over the last three up to each one in [first, end); spans are clipped.
 
-        Worked out anew: kept, they would be a third of a series.
+        Not to be changed. Those at hand are kept; for a whole series they would be a third of it, so that what is
+        sealed is worked out anew.
         """
         first, end = max(first, 0), len(self) if end is None else min(end, len(self))
+        at_hand = len(self._sealed)
+        if first >= at_hand:
+            return self._short[first - at_hand : max(end - at_hand, 0)]
+        if end <= at_hand:
+            return self._means(first, end)
+        return np.concatenate([self._means(first, at_hand), self._short[: end - at_hand]])
+
+    def _means(self, first: int, end: int) -> npt.NDArray[np.float32]:
+        """The same, from the sums."""
         if end <= first:
             return np.zeros(0, dtype=np.float32)
         means = np.empty(end - first, dtype=np.float32)
@@ -88,9 +104,7 @@ class LoadSeries:
     @property
     def now(self) -> float:
         """The last of these means; 0 before the first interval."""
-        if self._used < SHORT:
-            return float(self.short(len(self) - 1)[-1]) if len(self) else 0.0
-        return float(np.float32((self._sums[self._used] - self._sums[self._used - SHORT]) / SHORT))
+        return float(self._short[self._used - 1]) if self._used else 0.0
 
     @property
     def sums(self) -> Floats:
@@ -120,6 +134,7 @@ class LoadSeries:
         self._known[first:end] = known if isinstance(known, bool) else known[-len(new) :]
         self._sums[first + 1 : end + 1] = self._sums[first] + np.cumsum(new)
         self._used = end
+        self._short[first:end] = self._means(len(self) - len(new), len(self))
         self._seal()
 
     def add(self, count: float, *, known: bool = True) -> None:
@@ -128,6 +143,10 @@ class LoadSeries:
         end = self._used = self._used + 1
         self._known[end - 1] = known
         self._sums[end] = self._sums[end - 1] + count
+        if end >= SHORT:
+            self._short[end - 1] = (self._sums[end] - self._sums[end - SHORT]) / SHORT
+        else:
+            self._short[end - 1 : end] = self._means(len(self) - 1, len(self))
 
     def _make_room(self, more: int) -> None:
         """Seal what is old, else take a quarter more space. At the limit the oldest tenth goes: it is seldom done."""
@@ -144,6 +163,7 @@ class LoadSeries:
         known, sums = self.known[oldest:], self.sums[oldest:]
         self._sealed = NOTHING
         self._known, self._sums, self._used = known, sums - sums[0], len(known)
+        self._short = self._means(0, len(known))
         self.start_s += oldest * self.interval_s
 
     def _seal(self) -> None:
@@ -156,16 +176,18 @@ class LoadSeries:
 
     def _move(self, last: int, room: int) -> None:
         """Take the last intervals that are not sealed to new space."""
-        known, sums = self._known[self._used - last : self._used], self._sums[self._used - last : self._used + 1]
+        kept = slice(self._used - last, self._used)
+        known, short, sums = self._known[kept], self._short[kept], self._sums[kept.start : kept.stop + 1]
         self._allocate(room)
-        self._known[:last], self._sums[: last + 1] = known, sums
+        self._known[:last], self._short[:last], self._sums[: last + 1] = known, short, sums
         self._used = last
 
     def copy(self) -> LoadSeries:
         """A series of its own, for a job beside the tick; both have what is sealed."""
         twin = LoadSeries(self.interval_s, self.start_s)
         twin._capacity, twin._sealed = self._capacity, self._sealed
-        twin._known, twin._sums = self._known[: self._used].copy(), self._sums[: self._used + 1].copy()
+        twin._known, twin._short = self._known[: self._used].copy(), self._short[: self._used].copy()
+        twin._sums = self._sums[: self._used + 1].copy()
         twin._used = self._used
         return twin
 
