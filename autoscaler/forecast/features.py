@@ -29,6 +29,8 @@ LOWS_S = (60.0, 300.0, 1800.0)
 FAR_S = (DAY_S, 7 * DAY_S)
 """Periods that people keep by their clocks."""
 PERIODS_S = (60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, *FAR_S)
+ORIGINS_S = np.array([0.0, *FAR_S])
+"""Before a row: what spans are counted from."""
 CLOCKS_S = np.array([60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, DAY_S])
 LONGEST_SILENCE_S = 1e6
 ROWS_AT_ONCE = 4096
@@ -52,27 +54,29 @@ class Layout:
 
     Attributes:
         interval_s: length of an interval.
-        first, end: spans whose mean load is a feature; shape (means,).
-        before_first, before_end: spans just before the same time one period earlier; shape (long periods,).
-        then: which of the means is compared with each of them; shape (long periods,).
+        first, end: spans whose mean load is a feature, and behind them those just before the same time one long period
+            earlier; shape (means + long periods,).
+        far: what each of them is counted from, as in `Extreme`.
+        then: which of the means is compared with each of those just before; shape (long periods,).
         extremes: peaks and lows.
-        far, before_far: what each span is counted from, as in `Extreme`; shapes (means,), (long periods,).
     """
 
     interval_s: float
     first: Rows
     end: Rows
-    before_first: Rows
-    before_end: Rows
+    far: Rows
     then: Rows
     extremes: tuple[Extreme, ...]
-    far: Rows
-    before_far: Rows
+
+    @property
+    def means(self) -> int:
+        """How many means are features."""
+        return len(self.first) - len(self.then)
 
     @property
     def columns(self) -> int:
         """Number of features."""
-        return len(self.first) + len(self.extremes) + 1 + len(self.then) + len(CLOCKS_S) + 2
+        return len(self.first) + len(self.extremes) + 1 + len(CLOCKS_S) + 2
 
 
 def layout(series: LoadSeries, lead: int, extra_periods_s: tuple[float, ...] = ()) -> Layout:
@@ -108,17 +112,14 @@ def layout(series: LoadSeries, lead: int, extra_periods_s: tuple[float, ...] = (
             before_far.append(origin)
             before.append((-intervals(period_s) - intervals(60.0), -intervals(period_s)))
             means.append((min(start, 0), min(start + intervals(600.0), 0)))
-    spans, earlier = np.array(means), np.array(before, dtype=np.intp).reshape(-1, 2)
+    first, end = np.array([*means, *before]).T
     return Layout(
         series.interval_s,
-        spans[:, 0],
-        spans[:, 1],
-        earlier[:, 0],
-        earlier[:, 1],
+        np.ascontiguousarray(first),
+        np.ascontiguousarray(end),
+        np.array([*far, *before_far], dtype=np.intp),
         np.array(then, dtype=np.intp),
         tuple(extremes),
-        np.array(far, dtype=np.intp),
-        np.array(before_far, dtype=np.intp),
     )
 
 
@@ -205,38 +206,39 @@ def features(past: Past, rows: Rows, plan: Layout, local_s: Callable[[Floats], F
         plan: which features.
         local_s: clock times (seconds since the epoch) to local time, for the time of day.
     """
-    here = rows[:, None]
-    level = past.level[:, None]
     clock_s = past.series.start_s + rows * plan.interval_s
-    then_s = clock_s[:, None] - np.array([0.0, *FAR_S])
-    offset_s = (local_s(then_s.ravel()) - then_s.ravel()).reshape(then_s.shape)
+    then_s = clock_s[:, None] - ORIGINS_S
+    offset_s = local_s(then_s.ravel()).reshape(then_s.shape) - then_s
     # Where spans are counted from: the row, and the rows a day and a week after the same local time before.
-    origins = here + np.round((offset_s[:, :1] - offset_s) / plan.interval_s).astype(np.intp)
+    origins = rows[:, None] + np.round((offset_s[:, :1] - offset_s) / plan.interval_s).astype(np.intp)
     peaks = extremes(past.series, origins, plan.extremes)
-    now_s = clock_s[:, None] + offset_s[:, :1]
+    now_s = clock_s + offset_s[:, 0]
 
     found = np.empty((len(rows), plan.columns), dtype=np.float32)
     for first in range(0, len(rows), ROWS_AT_ONCE):
         part = slice(first, first + ROWS_AT_ONCE)
-        means, before = _spans(past, origins[part], plan, level[part])
-        blocks = [
-            means,
-            log_ratio(peaks[part] * past.slots_per_request, level[part]),
-            log_ratio(past.level[part], past.daily[part])[:, None],
-            means[:, plan.then] - before,
-            now_s[part] % CLOCKS_S,
-            np.floor(now_s[part] / DAY_S) % 7,
-            np.log1p(past.silence_s[part])[:, None],
-        ]
-        np.concatenate(blocks, axis=1, out=found[part], casting="same_kind")
+        _fill(found[part], past.of(part), plan, _loads(past, origins[part], plan, peaks[part]), now_s[part])
     return found
 
 
-def _spans(past: Past, origins: Rows, plan: Layout, level: Floats) -> tuple[Floats, Floats]:
-    """Means of some rows, and those just before the same time one period earlier, over the present level."""
-    here, there, before = origins[:, :1], origins[:, plan.far], origins[:, plan.before_far]
-    means = past.mean(there + plan.first, np.minimum(there + plan.end, here))
-    return log_ratio(means, level), log_ratio(past.mean(before + plan.before_first, before + plan.before_end), level)
+def _fill(found: npt.NDArray[np.float32], past: Past, plan: Layout, loads: Floats, now_s: Floats) -> None:
+    """Write the features of some rows, from their loads and local times."""
+    ratios = log_ratio(loads, past.level[:, None])
+    known = plan.means + len(plan.extremes)
+    clocks = found.shape[1] - 2 - len(CLOCKS_S)
+    found[:, :known] = ratios[:, :known]
+    found[:, known] = log_ratio(past.level, past.daily)
+    found[:, known + 1 : clocks] = ratios.take(plan.then, axis=1) - ratios[:, known:]
+    found[:, clocks:-2] = now_s[:, None] % CLOCKS_S
+    found[:, -2] = np.floor(now_s / DAY_S) % 7
+    found[:, -1] = np.log1p(past.silence_s)
+
+
+def _loads(past: Past, origins: Rows, plan: Layout, peaks: Floats) -> Floats:
+    """Means, extremes, and means just before the same time one period earlier; shape (rows, all of them)."""
+    there, means = origins.take(plan.far, axis=1), plan.means
+    spans = past.mean(there + plan.first, np.minimum(there + plan.end, origins[:, :1]))
+    return np.concatenate([spans[:, :means], peaks * past.slots_per_request, spans[:, means:]], axis=1)
 
 
 def extremes(series: LoadSeries, origins: Rows, wanted: Sequence[Extreme]) -> npt.NDArray[np.float32]:
@@ -247,18 +249,21 @@ def extremes(series: LoadSeries, origins: Rows, wanted: Sequence[Extreme]) -> np
         origins: what spans are counted from, by `Extreme.far`; shape (rows, origins).
         wanted: which extremes.
     """
-    if len(origins) > 1:
-        return np.column_stack([_extreme(series, origins[:, each.far], each) for each in wanted])
-    here = int(origins[0, 0])
-    first = max(here - round(DAY_S / series.interval_s), 0)
-    day = series.short(first, here)  # at a tick nearly all spans lie in it
-    found = np.zeros((1, len(wanted)), dtype=np.float32)
-    for place, each in enumerate(wanted):
-        end = max(int(origins[0, each.far]) + each.end, 0)
+    if len(origins) == 1:
+        return np.array([_extremes_of_one(series, origins[0].tolist(), wanted)], dtype=np.float32)
+    return np.column_stack([_extreme(series, origins[:, each.far], each) for each in wanted])
+
+
+def _extremes_of_one(series: LoadSeries, origins: list[int], wanted: Sequence[Extreme]) -> list[float]:
+    """The same for one row, as a tick has it: nearly all of its spans are at hand."""
+    at_hand = series.at_hand
+    known = series.short(at_hand, origins[0])
+    found = []
+    for each in wanted:
+        end = max(origins[each.far] + each.end, 0)
         begin = max(end - each.span, 0)
-        span = day[begin - first : end - first] if begin >= first else series.short(begin, end)
-        if len(span):
-            found[0, place] = each.kind.reduce(span)
+        span = known[begin - at_hand : end - at_hand] if begin >= at_hand else series.short(begin, end)
+        found.append(each.kind.reduce(span) if end > begin else 0.0)
     return found
 
 
