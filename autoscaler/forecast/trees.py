@@ -1,4 +1,4 @@
-"""Grown trees as flat arrays, walked in step: scikit-learn's own prediction of one row takes milliseconds.
+"""Grown trees as flat arrays: scikit-learn's own prediction of one row takes milliseconds.
 
 scikit-learn grows them (extremely randomised: Geurts et al. 2006). A hundred targets keep 40 trees each, so what is
 kept is narrow: numbers of nodes count within a tree, and what leaves do not have is not stored.
@@ -49,64 +49,81 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """Trees to be walked. Those of a tree's nodes that split come first in it, then its leaves, each in their order.
+    """Trees to be walked. All that split come first, by the feature that they look at, then the leaves as they grew.
 
     Attributes:
         depth: steps from a root to the deepest leaf.
-        splits: where each tree's splits begin in `feature` and `threshold`; shape (trees,).
-        nodes: where each tree's nodes begin in pairs of `children`; shape (trees,).
-        leaf: from a leaf's number among all nodes to that among all leaves, what is added; shape (trees,).
-        feature, threshold: of each split; shape (splits,).
-        children: left and right child of each node, counted within the tree, a leaf's are itself; shape (2 * nodes,).
+        leaf_count: how many leaves there are.
+        roots: the first node of each tree; shape (trees,).
+        of_feature: how many nodes split by each feature; shape (features,).
+        threshold: of each node that splits; shape (splits,).
+        left, apart: its left child, and how much further the right one is; shape (splits,).
     """
 
     depth: int
-    splits: npt.NDArray[np.intp]
-    nodes: npt.NDArray[np.intp]
-    leaf: npt.NDArray[np.intp]
-    feature: npt.NDArray[np.unsignedinteger[Any]]
+    leaf_count: int
+    roots: npt.NDArray[np.intp]
+    of_feature: npt.NDArray[np.intp]
     threshold: npt.NDArray[np.float32]
-    children: npt.NDArray[np.unsignedinteger[Any]]
+    left: npt.NDArray[np.int32]
+    apart: npt.NDArray[np.int32]
 
     @classmethod
     def of(cls, grown: Nodes) -> Trees:
         """The same trees, narrow."""
-        is_leaf, roots = grown.is_leaf, grown.roots
-        tree = np.repeat(np.arange(len(roots)), np.diff(np.append(roots, len(is_leaf))))
-        leaves: npt.NDArray[np.int64] = np.cumsum(is_leaf) - is_leaf
-        splits = np.arange(len(is_leaf)) - leaves
-        of_tree = np.bincount(tree, ~is_leaf).astype(np.int64)
-        within = np.where(is_leaf, of_tree[tree] + leaves - leaves[roots][tree], splits - splits[roots][tree])
-        children = np.empty((len(is_leaf), 2), dtype=np.int64)
-        children[roots[tree] + within] = within[grown.children.reshape(-1, 2)]
+        is_leaf = grown.is_leaf
+        splits = np.flatnonzero(~is_leaf)
+        splits = splits[np.argsort(grown.feature[splits], kind="stable")]
+        number = np.empty(len(is_leaf), dtype=np.int32)
+        number[splits] = np.arange(len(splits))
+        number[is_leaf] = np.arange(len(splits), len(is_leaf))
+        children = number[grown.children.reshape(-1, 2)[splits]]
         return cls(
             depth=grown.depth,
-            splits=splits[roots].astype(np.intp),
-            nodes=roots.astype(np.intp),
-            leaf=(leaves[roots] - of_tree - roots).astype(np.intp),
-            feature=_narrow(grown.feature[~is_leaf]),
-            threshold=grown.threshold[~is_leaf],
-            children=_narrow(children.ravel()),
+            leaf_count=len(is_leaf) - len(splits),
+            roots=number[grown.roots].astype(np.intp),
+            of_feature=np.bincount(grown.feature[splits]).astype(np.intp),
+            threshold=grown.threshold[splits],
+            left=children[:, 0].copy(),
+            apart=children[:, 1] - children[:, 0],
         )
 
     def leaves(self, rows: Floats) -> npt.NDArray[np.intp]:
         """The leaf of each tree that each row of features, shape (rows, features), falls into; shape (rows, trees)."""
         # float32, as scikit-learn compares: a value on a threshold must go the same way as in the fit.
-        values = rows.astype(np.float32, copy=False).ravel()
-        line = (np.arange(len(rows)) * rows.shape[1])[:, None] if len(rows) > 1 else None
-        at = np.tile(self.nodes, (len(rows), 1))
-        to_split = self.splits - self.nodes
+        values = rows.astype(np.float32, copy=False)
+        return self._leaves_of_one(values[0])[None] if len(rows) == 1 else self._leaves_of_many(values)
+
+    def _leaves_of_one(self, row: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+        """Of all nodes at once it is seen where they lead, in order of memory: then a step is a look-up."""
+        splits = len(self.threshold)
+        right = np.repeat(row[: len(self.of_feature)], self.of_feature) > self.threshold
+        below = np.empty(splits + self.leaf_count, dtype=np.int32)
+        np.multiply(self.apart, right, out=below[:splits])
+        below[:splits] += self.left
+        below[splits:] = np.arange(splits, len(below))  # a leaf leads to itself
+        at: npt.NDArray[np.signedinteger[Any]] = self.roots
         for step in range(self.depth):
-            # A leaf reads some other node's split, which is of no consequence: both its children are itself.
-            split = at + to_split
-            feature = self.feature.take(split, mode="clip")
-            right = values.take(feature if line is None else line + feature) > self.threshold.take(split, mode="clip")
-            below = self.children.take(2 * at + right) + self.nodes
-            # Seldom does a row go as deep as the deepest leaf; asking costs as much as half a step.
-            if step % 4 == 3 and (below == at).all():
+            at = below.take(at)
+            # Seldom does a row go as deep as the deepest leaf; asking costs as much as a step.
+            if step % 4 == 3 and at.min() >= splits:
                 break
-            at = below
-        return at + self.leaf
+        return at.astype(np.intp) - splits
+
+    def _leaves_of_many(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+        """The rows go in step, each through the nodes on its way alone."""
+        splits = len(self.threshold)
+        feature = np.repeat(np.arange(len(self.of_feature)), self.of_feature)
+        line = (np.arange(len(values)) * values.shape[1])[:, None]
+        at = np.tile(self.roots, (len(values), 1))
+        for step in range(self.depth):
+            # A leaf reads the last split, which is of no consequence: it stays where it is.
+            right = values.take(line + feature.take(at, mode="clip")) > self.threshold.take(at, mode="clip")
+            below = self.left.take(at, mode="clip") + self.apart.take(at, mode="clip") * right
+            at = np.where(at < splits, below, at)
+            if step % 4 == 3 and at.min() >= splits:
+                break
+        return at - splits
 
 
 def grow(

@@ -64,7 +64,7 @@ def adopt(memory: Memory, model: Model) -> None:
     """Use a finished model. One that was fitted for other windows brings them along: outcomes are booked anew."""
     memory.model = model
     forest, pending = model.forest, len(memory.traffic.levels)
-    memory.recent = Recent.of(model.pool, trees=len(forest.trees.nodes), leaves=len(forest.first) - 1, pending=pending)
+    memory.recent = Recent.of(model.pool, trees=len(forest.trees.roots), leaves=len(forest.first) - 1, pending=pending)
     if model.windows == memory.windows:
         return
     memory.windows = model.windows

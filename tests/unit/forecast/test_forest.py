@@ -66,9 +66,10 @@ def test_narrow_trees_end_where_the_grown_ones_do(lesson, columns, least):
     rows = np.random.default_rng(2).normal(scale=2, size=(200, columns))
     rows[:20] = np.random.default_rng(4).choice(grown.threshold, size=(20, columns))
     rows[20:23] = np.array([[np.inf], [-np.inf], [np.nan]])
-    for row, leaves in zip(rows, Trees.of(grown).leaves(rows), strict=True):
+    trees = Trees.of(grown)
+    for row, leaves in zip(rows, trees.leaves(rows), strict=True):
         ends = [walk(grown, root, row.astype(np.float32)) for root in grown.roots]
-        assert number[ends].tolist() == leaves.tolist()
+        assert number[ends].tolist() == leaves.tolist() == trees.leaves(row[None])[0].tolist()
 
 
 def walk(grown, node, row):
@@ -83,7 +84,7 @@ def test_a_model_stays_small(lesson):
     features = random.normal(size=(MAX_ROWS, 20))
     forest = fit(features, features[:, :2], np.ones(MAX_ROWS), seed=1, settings=Settings(trees=40))
     trees = forest.trees
-    arrays = (trees.feature, trees.threshold, trees.children, forest.first, forest.rows, forest.bins, forest.weights)
+    arrays = (trees.threshold, trees.left, trees.apart, forest.first, forest.rows, forest.bins, forest.weights)
     assert sum(array.nbytes for array in arrays) < 2_000_000
 
 

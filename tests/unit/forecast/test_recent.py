@@ -25,7 +25,7 @@ def forest():
 
 
 def since(forest, pool=ALL, pending=0):
-    return Recent.of(pool, trees=len(forest.trees.nodes), leaves=len(forest.first) - 1, pending=pending)
+    return Recent.of(pool, trees=len(forest.trees.roots), leaves=len(forest.first) - 1, pending=pending)
 
 
 def leaves_of(forest, *row):

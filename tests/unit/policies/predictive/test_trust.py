@@ -31,7 +31,7 @@ def sure(ratio: float):
 class Says:
     """A forest of one leaf that always says the same, or raises it."""
 
-    trees = SimpleNamespace(nodes=[0])
+    trees = SimpleNamespace(roots=[0])
     first = (0, 0)
 
     def __init__(self, what):
