@@ -87,12 +87,13 @@ class Forest:
         """The same for one row, whose leaves have the shape (trees,), with what came since the fit."""
         inside = self._inside(leaves[None])
         moments, trees = recent.beside(leaves)
-        weights = recent.weights[moments].astype(float)
+        weights = recent.weights.take(moments).astype(float)
         came = np.bincount(trees, weights, len(leaves))
         counts = np.minimum(1.0, RECENT_SHARE * inside.in_leaf / np.maximum(came, 1e-9))
         whole = (inside.in_leaf + counts * came) * len(leaves)
-        shares = np.concatenate([inside.weights / np.repeat(whole, inside.sizes), weights * (counts / whole)[trees]])
-        order, hold = _counted(np.concatenate([inside.bins, recent.bins[moments]]), shares, 1)
+        of_fit, since = inside.weights / np.repeat(whole, inside.sizes), weights * (counts / whole).take(trees)
+        shares = np.concatenate([of_fit, since])
+        order, hold = _counted(np.concatenate([inside.bins, recent.bins.take(moments, axis=0)]), shares, 1)
         return order[0], hold[0]
 
     def _inside(self, leaves: npt.NDArray[np.intp]) -> _Inside:
@@ -101,9 +102,9 @@ class Forest:
         sizes = ends - starts
         # Places of all leaves' rows in one array: consecutive numbers, shifted to each leaf's start.
         before = np.cumsum(sizes) - sizes
-        kept = self.rows[np.arange(before[-1] + sizes[-1]) + np.repeat(starts - before, sizes)]
-        weights = self.weights[kept].astype(float)
-        return _Inside(sizes, self.bins[kept], weights, np.add.reduceat(weights, before))
+        kept = self.rows.take(np.arange(before[-1] + sizes[-1]) + np.repeat(starts - before, sizes))
+        weights = self.weights.take(kept).astype(float)
+        return _Inside(sizes, self.bins.take(kept, axis=0), weights, np.add.reduceat(weights, before))
 
     def _spans(self, leaves: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Where the rows of leaves, shape (rows, trees), begin and end in `rows`; shapes (rows * trees,)."""

@@ -28,7 +28,7 @@ class Recent:
 
     Attributes:
         pool: what the forest was grown on; of what comes the same part is kept.
-        leaves: which one of each tree the moments fell into; shape (room, trees).
+        leaves: which one of each tree the moments fell into; shape (trees, room).
         bins: outcomes (order, hold) of the moments; shape (room, 2).
         weights: how many moments each stands for; shape (room,).
         pending: leaves that forecasts came from whose windows are not over; each of shape (trees,).
@@ -56,7 +56,7 @@ class Recent:
         """
         return cls(
             pool,
-            leaves=np.zeros((ROOM, trees), dtype=np.min_scalar_type(leaves)),
+            leaves=np.zeros((trees, ROOM), dtype=np.min_scalar_type(leaves)),
             bins=np.zeros((ROOM, 2), dtype=np.uint8),
             weights=np.zeros(ROOM, dtype=np.float32),
             pending=Pending(deque([None] * pending)),
@@ -79,16 +79,21 @@ class Recent:
         self.due -= 1.0
         if self.count == len(self.weights):
             self._double()
-        self.leaves[self.count], self.bins[self.count] = leaves, bin_of(ratios)
+        self.leaves[:, self.count], self.bins[self.count] = leaves, bin_of(ratios)
         self.weights[self.count] = 1.0 / chance
         self.count += 1
 
     def _double(self) -> None:
-        self.leaves, self.bins, self.weights = (
-            np.concatenate([part, np.zeros_like(part)]) for part in (self.leaves, self.bins, self.weights)
-        )
+        self.leaves = np.concatenate([self.leaves, np.zeros_like(self.leaves)], axis=1)
+        self.bins, self.weights = (np.concatenate([part, np.zeros_like(part)]) for part in (self.bins, self.weights))
 
     def beside(self, leaves: Leaves) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """The kept moments that fell into leaves of one row, shape (trees,), and the trees where they did."""
-        moments, trees = np.nonzero(self.leaves[: self.count] == leaves.astype(self.leaves.dtype))
-        return moments, trees
+        """The kept moments that fell into leaves of one row, shape (trees,), and the trees where they did.
+
+        As they came, of each moment tree by tree.
+        """
+        same = self.leaves[:, : self.count] == leaves.astype(self.leaves.dtype)[:, None]
+        (places,) = same.ravel().nonzero()  # few of very many, which is told soon of a single row
+        trees, moments = np.divmod(places, max(self.count, 1))
+        order = moments.argsort(kind="stable")
+        return moments.take(order), trees.take(order)

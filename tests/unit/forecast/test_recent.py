@@ -106,7 +106,18 @@ def test_it_grows_as_long_as_something_comes(forest):
     leaves, recent = leaves_of(forest, 1.0, 0.0), since(forest)
     teach(recent, leaves, times=3 * ROOM)
     assert recent.count == 3 * ROOM
-    assert (recent.leaves[: recent.count] == leaves).all()
+    assert (recent.leaves[:, : recent.count] == leaves[:, None]).all()
+
+
+def test_moments_are_found_as_they_came_each_in_the_trees_where_it_fell(forest):
+    low, high, recent = leaves_of(forest, -1.0, 0.0), leaves_of(forest, 1.0, 0.0), since(forest)
+    for leaves in (low, high, low):
+        teach(recent, leaves)
+    apart = np.flatnonzero(low != high)
+    moments, trees = recent.beside(low)
+    assert moments.tolist() == sorted(moments.tolist())
+    assert trees[moments == 0].tolist() == trees[moments == 2].tolist() == list(range(len(low)))
+    assert not set(apart) & set(trees[moments == 1])
 
 
 def test_moments_without_a_forecast_and_moments_that_are_forgotten_teach_nothing(forest):
