@@ -8,6 +8,7 @@ Formula and its check against simulation: research note "algorithm", C.3.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -59,6 +60,10 @@ class ServiceLaw:
     batching: Batching = field(default_factory=Batching)
     routing: Routing = Routing.SHARED_QUEUE
 
+    def __hash__(self) -> int:
+        """Of what is measured: a table is sought by it several times a tick."""
+        return hash((self.mean_s, self.cs2, self.sure_miss_ratio))
+
     @property
     def wait_s(self) -> float:
         """Time that the objective leaves for waiting, at least a hundredth of the service time."""
@@ -82,7 +87,7 @@ class Table:
 
     Attributes:
         load: offered load in busy slots, ascending; shape (loads,).
-        share: row c-1 for c pods, never falling along a row; shape (pods, loads).
+        share: row c-1 for c pods, never falling along a row; shape (pods, loads). Pods lie side by side.
         carried: the largest load that the last row carries with at most `CARRIED` of the requests missed.
     """
 
@@ -93,6 +98,14 @@ class Table:
     def columns(self, load: Floats) -> npt.NDArray[np.intp]:
         """Nearest columns for given loads; what lies beyond the grid takes its last column."""
         return np.minimum((load / LOAD_STEP + 0.5).astype(np.intp), len(self.load) - 1)
+
+    def at(self, load: float) -> Floats:
+        """Shares with each number of pods at one load; shape (pods,)."""
+        return self.share[:, min(int(load / LOAD_STEP + 0.5), len(self.load) - 1)]
+
+    def of(self, load: Floats) -> Floats:
+        """Shares with each number of pods at some loads; shape (pods, loads)."""
+        return self.share.T.take(self.columns(load), axis=0).T
 
 
 @lru_cache(maxsize=64)
@@ -105,7 +118,7 @@ def table(law: ServiceLaw, dispersion: float, max_pods: int) -> Table:
     pods = np.arange(1, max_pods + 1)
     share = np.maximum.accumulate(missed_share(law, dispersion, pods, load), axis=1)
     # A further pod never hurts; the approximation bends by a trifle where Erlang's correction sets in.
-    share = np.minimum.accumulate(share, axis=0)
+    share = np.asfortranarray(np.minimum.accumulate(share, axis=0))
     share.setflags(write=False)
     carried = float(load[np.searchsorted(share[-1], CARRIED, side="right") - 1])
     return Table(load, share, carried)
@@ -113,7 +126,7 @@ def table(law: ServiceLaw, dispersion: float, max_pods: int) -> Table:
 
 def level(dispersion: float) -> float:
     """The next higher of the levels that tables are made for."""
-    return next((known for known in DISPERSIONS if known >= dispersion), DISPERSIONS[-1])
+    return DISPERSIONS[min(bisect_left(DISPERSIONS, dispersion), len(DISPERSIONS) - 1)]
 
 
 def missed_share(law: ServiceLaw, dispersion: float, pods: npt.NDArray[np.int_], load: Floats) -> Floats:

@@ -27,7 +27,7 @@ from autoscaler.policies.predictive.learn import spans
 from autoscaler.policies.predictive.memory import Memory, Model, Traffic
 from autoscaler.policies.predictive.price import Outlook, expected_misses_rps, loss, want
 from autoscaler.policies.predictive.settings import Settings
-from autoscaler.policies.predictive.shadows import Shadows, grid
+from autoscaler.policies.predictive.shadows import Shadows, grid, log_prices
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
@@ -269,7 +269,7 @@ def live(memory: Memory, settings: Settings, interval: Interval) -> float:
     smooth = memory.traffic.series.now * scale
     tables, span_s = capacity(memory, settings), settings.interval_s
     missed = memory.shadows.advance(interval.requests * scale, smooth, span_s, law, tables)
-    return float(np.interp(math.log(memory.steering.price), np.log(grid(law.mean_s)), missed))
+    return float(np.interp(math.log(memory.steering.price), log_prices(law.mean_s), missed))
 
 
 def decide_shadows(memory: Memory, settings: Settings, wants: Wants, ahead: Outlook, span_s: float) -> None:

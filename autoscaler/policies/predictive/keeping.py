@@ -9,12 +9,15 @@ is kept for long, one that nothing needs goes soon, and a load that breathes abo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,20 @@ class Keeping:
             start_price_s: what a start costs beyond its cold start, pod-seconds.
             span_s: time since the last call.
         """
-        pods = np.arange(1, self.regret.shape[1] + 1)
-        here = pods <= self.target[:, None]
-        unwanted = pods > wants.hold[:, None]
-        self.regret = np.where(here & unwanted, self.regret + span_s * wants.loss, 0.0)
-        kept = here & (~unwanted | (self.regret < start_price_s))
-        self.target = np.maximum(wants.order, (pods * kept).max(axis=1))
+        first, number = _first_pods(self.regret.shape[1])
+        here, wanted = (first.take(pods, axis=0, mode="clip") for pods in (self.target, wants.hold))
+        unwanted = here & ~wanted
+        regret = span_s * wants.loss
+        regret += self.regret
+        regret *= unwanted
+        kept = (number * (unwanted & (regret < start_price_s))).max(axis=1)
+        self.regret = regret
+        self.target = np.maximum(np.maximum(wants.order, np.minimum(self.target, wants.hold)), kept)
         return self.target
+
+
+@lru_cache(maxsize=64)
+def _first_pods(max_pods: int) -> tuple[Bools, npt.NDArray[np.integer[Any]]]:
+    """Row n marks the first n pods, shape (max_pods + 1, max_pods); and each pod's number. Not to be written to."""
+    numbers = np.arange(1, max_pods + 1).astype(np.min_scalar_type(max_pods))
+    return np.tri(max_pods + 1, max_pods, -1, dtype=np.bool_), numbers

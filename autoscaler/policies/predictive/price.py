@@ -43,22 +43,25 @@ def expected_misses_rps(histogram: Floats, level: float, most: float, table: Tab
     Returns:
         Shape (pods,), for 1 to the table's number of pods.
     """
-    likely = np.flatnonzero(histogram)
-    load = np.minimum(loads(level)[likely], most)
-    return np.asarray(table.share[:, table.columns(load)] @ (histogram[likely] * load / mean_s))
+    (likely,) = histogram.nonzero()
+    load = np.minimum(loads(level).take(likely), most)
+    return np.asarray(table.of(load) @ (histogram.take(likely) * load / mean_s))
 
 
 def want(misses_rps: Floats, prices: Floats, bounds: Bounds) -> Ints:
     """The number of pods that minimises pods + price x misses, for each price; shape (prices,)."""
     pods = np.arange(bounds.min_pods, bounds.max_pods + 1)
-    cost = pods + prices[:, None] * misses_rps[bounds.min_pods - 1 : bounds.max_pods]
-    return np.asarray(pods[np.argmin(cost, axis=1)])
+    cost = prices[:, None] * misses_rps[bounds.min_pods - 1 : bounds.max_pods]
+    cost += pods
+    return np.asarray(pods.take(cost.argmin(axis=1)))
 
 
 def loss(misses_rps: Floats, prices: Floats) -> Floats:
     """Of each pod, the part of its time that the misses it saves do not pay for, 0 to 1; shape (prices, pods)."""
-    saved = -np.diff(misses_rps, prepend=np.inf)
-    return np.clip(1.0 - prices[:, None] * saved, 0.0, 1.0)
+    saved = np.full_like(misses_rps, np.inf)
+    np.subtract(misses_rps[:-1], misses_rps[1:], out=saved[1:])
+    lost = 1.0 - prices[:, None] * saved
+    return np.minimum(np.maximum(lost, 0.0, out=lost), 1.0, out=lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,11 @@ def backlog_pods(
         ahead: the load while a new pod is loaded, and for how long.
         slots_per_pod: load that one pod serves in time.
     """
+    waits = waiting > rule.threshold * slots
+    if not waits.any():
+        return np.zeros(len(waits), dtype=np.int64)
+    waits &= waiting > (slots - ahead.load) * ahead.lead_s
     pods = np.ceil((load + waiting / rule.drain_s) / slots_per_pod - 1e-9)
-    waits = (waiting > rule.threshold * slots) & (waiting > (slots - ahead.load) * ahead.lead_s)
     return np.where(waits, pods, 0.0).astype(np.int64)
 
 

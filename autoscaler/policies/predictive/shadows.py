@@ -122,10 +122,9 @@ class Shadows:
         slots = pods * law.carried
         before = self.waiting
         longest_s = max(PATIENCE_S, 2.0 * law.wait_s)
-        after = np.clip(before + interval_s * (load - slots), 0.0, longest_s * slots)
+        after = np.minimum(np.maximum(before + interval_s * (load - slots), 0.0), longest_s * slots)
         late = _share_above(before, after, law.wait_s * slots)
-        column = int(table.columns(np.array([smooth]))[0])
-        usual = np.where(pods > 0, table.share[np.maximum(pods, 1) - 1, column], 1.0)
+        usual = np.where(pods > 0, table.at(smooth).take(pods - 1, mode="clip"), 1.0)
         requests = interval_s * load / law.mean_s
         missed = requests * np.maximum(late, usual)
 
@@ -160,9 +159,18 @@ def grid(mean_s: float) -> Floats:
     return prices
 
 
+@lru_cache(maxsize=64)
+def log_prices(mean_s: float) -> Floats:
+    """Their logarithms; shape (PRICES,), not to be written to."""
+    logs = np.asarray(np.log(grid(mean_s)))
+    logs.setflags(write=False)
+    return logs
+
+
 def _share_above(before: Floats, after: Floats, limit: Floats) -> Floats:
     """Share of an interval in which work that goes in a line from `before` to `after` is above `limit`."""
-    low, high = np.minimum(before, after), np.maximum(before, after)
-    span = high - low
-    moving = np.clip((high - limit) / np.where(span > 0, span, 1.0), 0.0, 1.0)
-    return np.where(span > 0, moving, (after > limit).astype(float))
+    high = np.maximum(before, after)
+    span = high - np.minimum(before, after)
+    moves = span > 0
+    share = np.divide(high - limit, span, out=(after > limit).astype(float), where=moves)
+    return np.asarray(np.minimum(np.maximum(share, 0.0, out=share), 1.0, out=share))

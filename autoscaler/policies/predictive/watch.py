@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from autoscaler.capacity.missed import ServiceLaw, Table
 from autoscaler.model import Batching, Missing, Scrape
 from autoscaler.policies.predictive.service import increase
@@ -97,7 +95,7 @@ def limits(
             f"{law.objective_s:g} s on a pod of their own, {budget:.1%} may; pods are bought at the first price"
         )
         return
-    share = float(tables.share[-1, tables.columns(np.array([load]))[0]])
+    share = float(tables.at(load)[-1])
     if share > max(budget, 1.5 * law.sure_miss_ratio):
         yield f"{len(tables.share)} pods are the maximum, and miss {share:.0%} of the requests at the present load"
     if correction >= CORRECTION_LIMITS[1]:
