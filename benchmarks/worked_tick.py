@@ -41,7 +41,7 @@ def weighed(policy: PredictivePolicy, memory: Memory, proposal: Proposal) -> str
     level = memory.traffic.level.value * slots_per_request(memory)
     tables = capacity(memory, settings)
     order, hold = (
-        expected_misses_rps(each, level, tables.carried, tables, law.mean_s) for each in forecast(memory, settings)
+        expected_misses_rps(each, level, tables.carried, tables, law.mean_s) for each in forecast(memory, settings).laws
     )
     lines = [" ".join(f"{name}={value:.4g}" for name, value in proposal.insight.items())]
     lines += [f"{step.stage}: {step.serving} {step.reason}" for step in proposal.steps]

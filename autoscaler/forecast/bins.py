@@ -34,10 +34,3 @@ def log_ratio(load: npt.ArrayLike, level: npt.ArrayLike) -> Floats:
 def loads(level: float) -> Floats:
     """The load at the centre of each bin, at least 0; shape (BINS,)."""
     return np.asarray(np.maximum((level + OFFSET) * GROWTH - OFFSET, 0.0))
-
-
-def quantile(histogram: Floats, level: float, probability: float) -> float:
-    """The load that a histogram stays under with a probability."""
-    share = histogram.cumsum()
-    growth = float(GROWTH[min(int(share.searchsorted(probability * share[-1])), BINS - 1)])
-    return max((level + OFFSET) * growth - OFFSET, 0.0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from autoscaler.forecast.bins import BINS, GROWTH, OFFSET
+from autoscaler.forecast.bins import GROWTH, OFFSET
 
 Floats = npt.NDArray[np.floating]
 
@@ -26,6 +26,7 @@ LEAST_LOAD = 0.01
 Quantiles = tuple[float, ...]
 """Loads in busy slots, one for each of `PROBABILITIES`."""
 _SHARES = np.array(PROBABILITIES)
+_COVERAGES = tuple(f"coverage_p{100 * probability:.0f}" for probability in PROBABILITIES)
 
 
 def quantiles(histogram: Floats, level: float) -> Quantiles:
@@ -36,8 +37,8 @@ def quantiles(histogram: Floats, level: float) -> Quantiles:
         level: present load in busy slots.
     """
     shares = histogram.cumsum()
-    bins = np.minimum(shares.searchsorted(_SHARES * shares[-1]), BINS - 1)
-    return tuple(max((level + OFFSET) * growth - OFFSET, 0.0) for growth in GROWTH[bins].tolist())
+    growth = GROWTH.take(shares.searchsorted(_SHARES * shares[-1]), mode="clip")
+    return tuple(max((level + OFFSET) * each - OFFSET, 0.0) for each in growth.tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +82,21 @@ class Calibration:
         """Nothing judged yet."""
         return cls(math.exp(-interval_s / MEMORY_S))
 
-    def judge(self, came: float, said: Forecasts) -> None:
-        """A window is over, and this load came."""
+    def judge(self, came: float, said: Forecasts) -> tuple[float, float]:
+        """A window is over, and this load came; the pinball losses of the own and of the residual forecast in it."""
+        own, residual = pinball(came, said.own), pinball(came, said.residual)
         keep = self.keep
         within = [came <= quantile for quantile in said.used]
         self.windows = self.windows * keep + 1.0
         self.load = self.load * keep + came
         self.covered = tuple(old * keep + new for old, new in zip(self.covered, within, strict=True))
         self.covered_load = tuple(old * keep + came * new for old, new in zip(self.covered_load, within, strict=True))
-        self.used = self.used * keep + pinball(came, said.used)
-        self.own = self.own * keep + pinball(came, said.own)
-        self.residual = self.residual * keep + pinball(came, said.residual)
+        self.used = self.used * keep + (own if said.used is said.own else pinball(came, said.used))
+        self.own = self.own * keep + own
+        self.residual = self.residual * keep + residual
         self.error = self.error * keep + abs(came - said.used[0])
         self.naive = self.naive * keep + abs(came - said.level)
+        return own, residual
 
     def figures(self) -> dict[str, float]:
         """What there is to say; nothing before the first window is over or while the service idles.
@@ -111,8 +114,7 @@ class Calibration:
             "skill_naive": _skill(self.error, self.naive),
             "skill_residual": _skill(self.own, self.residual),
         }
-        for probability, plain, by_load in list(zip(PROBABILITIES, self.covered, self.covered_load, strict=True))[1:]:
-            name = f"coverage_p{100 * probability:.0f}"
+        for name, plain, by_load in list(zip(_COVERAGES, self.covered, self.covered_load, strict=True))[1:]:
             found[name] = plain / self.windows
             found[f"{name}_by_load"] = by_load / self.load
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from autoscaler.capacity.missed import Table, level, table
-from autoscaler.forecast.bins import OFFSET, quantile
+from autoscaler.forecast.bins import OFFSET
+from autoscaler.forecast.calibration import PROBABILITIES, Quantiles, quantiles
 from autoscaler.forecast.features import LEVEL_S, LONGEST_SILENCE_S, Past, features, is_high, past
 from autoscaler.forecast.gaps import expected
 from autoscaler.forecast.mixture import GONE_S
@@ -35,6 +37,17 @@ Bools = npt.NDArray[np.bool_]
 Laws = tuple[Floats, Floats]
 """Histograms for the order and the hold window, each of shape (BINS,)."""
 
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What may come, as it is decided by."""
+
+    laws: Laws
+    """Of the load, relative to the present level."""
+    within: Quantiles
+    """Of the load in the order window, in busy slots."""
+
+
 BATCH = 256
 """Forecasts of a history that are made at once: they share numpy's overhead, and their leaves fit into the cache."""
 LINES = 32 * BATCH
@@ -44,7 +57,7 @@ RESIDUAL_INTERVALS = 2000
 SURPRISE = 2.0
 """No load is planned for beyond this many times the largest that was ever seen: a first jump from idle says nothing of
 jumps from a busy level."""
-DRAINED = 0.9
+DRAINED = PROBABILITIES.index(0.9)
 """A queue orders nothing if in nine of ten outcomes the slots that serve will have drained it."""
 USE_AT_START = 0.7
 """A replay of history begins with as many pods as are busy to this share."""
@@ -172,8 +185,8 @@ def remember_all(memory: Memory, counts: Floats, known: Bools) -> None:
         remember(memory, Interval(float(count), 0.0, known=bool(measured)))
 
 
-def forecast(memory: Memory, settings: Settings, own: Laws | None = None) -> Laws:
-    """Distributions of the load in the order and in the hold window, relative to the present level.
+def forecast(memory: Memory, settings: Settings, own: Laws | None = None) -> Foreseen:
+    """What may come in the order and in the hold window.
 
     `own`, what the model of the service's own past says, is worked out unless it is given.
     """
@@ -188,11 +201,11 @@ def forecast(memory: Memory, settings: Settings, own: Laws | None = None) -> Law
     if borrowing is not None:
         mix = partial(borrowing.forecast, present, memory.demand.dispersion, used, known_s(memory))
         used = trust.attempt(mix) or used
-    trust.noted(float(present.level[0]), used[0], own[0], residual[0])
-    return _with_calendar(memory, settings, used) if settings.calendar else used
+    within = trust.noted(float(present.level[0]), used[0], own[0], residual[0])
+    return _with_calendar(memory, settings, used) if settings.calendar else Foreseen(used, within)
 
 
-def _with_calendar(memory: Memory, settings: Settings, laws: Laws) -> Laws:
+def _with_calendar(memory: Memory, settings: Settings, laws: Laws) -> Foreseen:
     """No less than what is announced for the windows."""
     traffic, windows, scale = memory.traffic, memory.windows, slots_per_request(memory)
     level = traffic.level.value
@@ -205,7 +218,7 @@ def _with_calendar(memory: Memory, settings: Settings, laws: Laws) -> Laws:
         raised(law, level * scale, event.load * scale) if event.load else law
         for law, event in zip(laws, coming, strict=True)
     )
-    return order, hold
+    return Foreseen((order, hold), quantiles(order, level * scale))
 
 
 def _own_forecast(model: Model, recent: Recent, present: Past, settings: Settings) -> Laws:
@@ -251,13 +264,13 @@ def _present(memory: Memory) -> Past:
     )
 
 
-def wants(memory: Memory, settings: Settings, laws: Laws, prices: Floats) -> Wants:
+def wants(memory: Memory, settings: Settings, foreseen: Foreseen, prices: Floats) -> Wants:
     """What is worth its cost at each price, for the forecasts."""
     now = memory.traffic.level.value * slots_per_request(memory)
     tables, mean_s = capacity(memory, settings), memory.demand.law.mean_s
     largest = max(SURPRISE * memory.traffic.largest, memory.announced.load) * slots_per_request(memory)
     most = min(max(largest, SURPRISE), tables.carried)
-    order, hold = (expected_misses_rps(law, now, most, tables, mean_s) for law in laws)
+    order, hold = (expected_misses_rps(law, now, most, tables, mean_s) for law in foreseen.laws)
     worth_order, worth_hold = want(order, prices, settings.bounds), want(hold, prices, settings.bounds)
     promised = order[worth_order - 1]
     return Wants(worth_order, np.maximum(worth_order, worth_hold), promised, loss(hold, prices))
@@ -279,10 +292,9 @@ def decide_shadows(memory: Memory, settings: Settings, wants: Wants, ahead: Outl
     shadows.follow(wants.with_backlog(waits, settings.bounds.max_pods), settings.start_price_s, span_s)
 
 
-def outlook(memory: Memory, laws: Laws) -> Outlook:
+def outlook(memory: Memory, foreseen: Foreseen) -> Outlook:
     """What a pod that is ordered now will meet, by the forecasts."""
-    load = quantile(laws[0], memory.traffic.level.value * slots_per_request(memory), DRAINED)
-    return Outlook(load, memory.windows.lead * memory.traffic.series.interval_s)
+    return Outlook(foreseen.within[DRAINED], memory.windows.lead * memory.traffic.series.interval_s)
 
 
 def replay(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> None:
@@ -298,6 +310,6 @@ def replay(memory: Memory, settings: Settings, counts: Floats, known: Bools) -> 
         memory.steering.saw(interval.requests, settings.interval_s)
         if interval.known:
             live(memory, settings, interval)
-        laws = forecast(memory, settings, own)
-        wanted = wants(memory, settings, laws, prices)
-        decide_shadows(memory, settings, wanted, outlook(memory, laws), settings.interval_s)
+        coming = forecast(memory, settings, own)
+        wanted = wants(memory, settings, coming, prices)
+        decide_shadows(memory, settings, wanted, outlook(memory, coming), settings.interval_s)

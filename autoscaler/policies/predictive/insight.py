@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
-from autoscaler.forecast.bins import quantile
+from autoscaler.forecast.calibration import PROBABILITIES, Quantiles
 from autoscaler.policies.predictive.experience import slots_per_request
 from autoscaler.policies.predictive.memory import Memory
 from autoscaler.policies.predictive.steering import PriceRule
 
-Floats = npt.NDArray[np.floating]
+TOLD = tuple((f"load_p{100 * p:.0f}", PROBABILITIES.index(p)) for p in (0.5, 0.9, 0.99))
+"""Quantiles of the load that are told: their names, and which of the judged ones they are."""
 
 
-def insight(memory: Memory, rule: PriceRule, order: Floats) -> dict[str, float]:
+def insight(memory: Memory, rule: PriceRule, within: Quantiles) -> dict[str, float]:
     """Figures by name: loads in busy slots, prices in pod-seconds a miss.
 
     Args:
         memory: after the tick.
         rule: what the policy file says of the price.
-        order: forecast for the order window, relative to the present level; shape (BINS,).
+        within: by the forecast, the quantiles of the load in the order window.
     """
     now = memory.traffic.level.value * slots_per_request(memory)
     typical_s, slow_s = memory.lead.quantiles_s(0.5, 0.95)
     steering = memory.steering
     return {
         "load_now": now,
-        **{f"load_p{100 * p:.0f}": quantile(order, now, p) for p in (0.5, 0.9, 0.99)},
+        **{name: within[place] for name, place in TOLD},
         "lead_p50_s": typical_s,
         "lead_p95_s": slow_s,
         "price": steering.price,

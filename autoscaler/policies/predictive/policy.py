@@ -123,11 +123,11 @@ class PredictivePolicy:
 
         settings, steering = self.settings, memory.steering
         prices = grid(memory.demand.law.mean_s)
-        laws = forecast(memory, settings)
+        foreseen = forecast(memory, settings)
         asked = np.append(prices, steering.price) / settings.spare_price
         if memory.gate is not None:
             asked = np.append(asked, memory.gate.price(steering.price))
-        wanted, ahead = wants(memory, settings, laws, asked), outlook(memory, laws)
+        wanted, ahead = wants(memory, settings, foreseen, asked), outlook(memory, foreseen)
         span_s = settings.interval_s * sum(isinstance(each, Interval) and each.known for each in intervals)
         if intervals:
             decide_shadows(memory, settings, wanted.only(slice(PRICES)), ahead, span_s)
@@ -135,7 +135,7 @@ class PredictivePolicy:
             if memory.gate is not None:
                 memory.gate.foresaw(int(wanted.order[-1]), memory.windows.order[0])
         steps = self._follow(memory, wanted.only(_IN_USE), ahead, span_s, seen)
-        memory.wish = _wish(tuple(steps), insight(memory, self.settings.price, laws[0]))
+        memory.wish = _wish(tuple(steps), insight(memory, self.settings.price, foreseen.within))
         return memory, replace(self._again(memory, memory.wish, seen), fit=self._fit(memory, seen.at_s))
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import pairwise
 
 from autoscaler.capacity.missed import ServiceLaw
@@ -98,13 +99,13 @@ class ServiceMeter:
             return replace(law, mean_s=mean_s)
         total = within[-1]
         new = total / (total + BELIEVED)
-        found = replace(law, mean_s=mean_s, cs2=law.cs2 + new * (variation(within, edges_s) - law.cs2))
+        cs2 = law.cs2 + new * (variation(within, edges_s) - law.cs2)
         if law.objective_s not in edges_s:
-            return found
+            return replace(law, mean_s=mean_s, cs2=cs2)
         late = total - within[edges_s.index(law.objective_s)]
         self.out_of_reach = late - SURE_ERRORS * math.sqrt(max(late, 0.0)) > self.budget * total
         tail = law.sure_miss_ratio + new * (late / total - law.sure_miss_ratio)
-        return replace(found, sure_miss_ratio=min(max(tail, 0.0), 0.5))
+        return replace(law, mean_s=mean_s, cs2=cs2, sure_miss_ratio=min(max(tail, 0.0), 0.5))
 
 
 def variation(within: list[float], edges_s: tuple[float, ...]) -> float:
@@ -119,13 +120,19 @@ def variation(within: list[float], edges_s: tuple[float, ...]) -> float:
     """
     total, first, last_s = within[-1], within[0], edges_s[-1]
     sum_s, squares = first * edges_s[0] / 2, first * edges_s[0] ** 2 / 3
-    for (low_s, high_s), (before, until) in zip(pairwise(edges_s), pairwise(within[:-1]), strict=True):
-        each = (until - before) / math.log(high_s / low_s)
-        sum_s += each * (high_s - low_s)
-        squares += each * (high_s**2 - low_s**2) / 2
+    for (before, until), (growth, width_s, width_s2) in zip(pairwise(within[:-1]), _widths(edges_s), strict=True):
+        each = (until - before) / growth
+        sum_s += each * width_s
+        squares += each * width_s2 / 2
     above = total - within[-2]
     mean_s, square = (sum_s + above * last_s) / total, (squares + above * last_s**2) / total
     return min(max(square / mean_s**2 - 1, 0.0), MOST_CS2)
+
+
+@lru_cache(maxsize=64)
+def _widths(edges_s: tuple[float, ...]) -> tuple[tuple[float, float, float], ...]:
+    """Of each bucket but the first: logarithm of its edges' ratio, and their difference, plain and squared."""
+    return tuple((math.log(high / low), high - low, high**2 - low**2) for low, high in pairwise(edges_s))
 
 
 def prior_law(workload: Workload) -> ServiceLaw:

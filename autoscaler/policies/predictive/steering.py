@@ -121,7 +121,7 @@ class Steering:
         expected = self.correction(rule) * told.misses + weight * comes_true(told, weight) * told.promised
         allowed = self.allowance(rule)
         fitting = lowest(told.prices, expected / max(told.requests + weight, 1e-9), allowed)
-        worth = float(told.prices[np.argmin(told.spent + DISAPPOINTMENT * rule.most * expected)])
+        worth = float(told.prices[(told.spent + DISAPPOINTMENT * rule.most * expected).argmin()])
         picked = min(max(min(fitting, worth), rule.least), rule.most)
         self.why = _why(picked, fitting, rule, allowed)
         return picked
@@ -159,10 +159,10 @@ def comes_true(told: Told, weight: float) -> float:
 
 def lowest(prices: Floats, shares: Floats, allowed: float) -> float:
     """The lowest price whose share is allowed, between two prices by the logarithm; the highest where none is."""
-    fits = np.flatnonzero(shares <= allowed)
-    if not len(fits) or fits[0] == 0:
-        return float(prices[fits[0] if len(fits) else -1])
-    first = int(fits[0])
+    fits = shares <= allowed
+    first = int(fits.argmax())
+    if first == 0:
+        return float(prices[0 if fits[0] else -1])
     above, below = math.log(max(shares[first - 1], 1e-12)), math.log(max(shares[first], 1e-12))
     part = (above - math.log(allowed)) / max(above - below, 1e-12)
     return float(prices[first - 1] * (prices[first] / prices[first - 1]) ** min(max(part, 0.0), 1.0))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from autoscaler.forecast.calibration import Calibration, Forecasts, pinball, quantiles
+from autoscaler.forecast.calibration import Calibration, Forecasts, Quantiles, quantiles
 from autoscaler.forecast.pending import Pending
 
 Floats = npt.NDArray[np.floating]
@@ -61,20 +61,22 @@ class Trust:
             return None
         return laws
 
-    def noted(self, level: float, used: Floats, own: Floats, residual: Floats) -> None:
-        """Keep what was said of the order window, until it is over."""
+    def noted(self, level: float, used: Floats, own: Floats, residual: Floats) -> Quantiles:
+        """Keep what was said of the order window, until it is over; the quantiles of what is used."""
         rival = quantiles(residual, level)
         model = rival if own is residual else quantiles(own, level)
-        self.pending.note(Forecasts(level, model if used is own else quantiles(used, level), model, rival))
+        within = model if used is own else quantiles(used, level)
+        self.pending.note(Forecasts(level, within, model, rival))
+        return within
 
     def window_ended(self, came: float) -> None:
         """The order window of the oldest forecast is over; this load came, in busy slots."""
         said = self.pending.oldest()
         if said is None:
             return
-        self.calibration.judge(came, said)
-        self.own = self.own * self.keep + pinball(came, said.own)
-        self.residual = self.residual * self.keep + pinball(came, said.residual)
+        own, residual = self.calibration.judge(came, said)
+        self.own = self.own * self.keep + own
+        self.residual = self.residual * self.keep + residual
         self.left = self.own > self.residual * (RETURNS_AT if self.left else FALLS_AT)
 
     def said(self) -> str:

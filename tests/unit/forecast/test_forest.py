@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesRegressor
 
-from autoscaler.forecast.bins import BINS, CENTRES, bin_of, loads, log_ratio, quantile
+from autoscaler.forecast.bins import BINS, CENTRES, bin_of, loads, log_ratio
+from autoscaler.forecast.calibration import quantiles
 from autoscaler.forecast.forest import MAX_ROWS, fit
 from autoscaler.forecast.trees import Settings, Trees, grow
 
@@ -99,5 +100,4 @@ def test_a_load_falls_into_the_bin_that_stands_for_it(load, level):
 def test_quantiles_are_loads():
     histogram = np.zeros(BINS)
     histogram[bin_of([log_ratio(2.0, 2.0), log_ratio(8.0, 2.0)])] = 0.5
-    assert quantile(histogram, 2.0, 0.4) == pytest.approx(2.0, rel=0.05)
-    assert quantile(histogram, 2.0, 0.9) == pytest.approx(8.0, rel=0.05)
+    assert quantiles(histogram, 2.0) == pytest.approx((2.0, 8.0, 8.0, 8.0), rel=0.05)
