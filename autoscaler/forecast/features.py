@@ -179,8 +179,7 @@ def averages(load: Floats, interval_s: float, memory_s: float) -> Floats:
 
 def is_high(series: LoadSeries, slots_per_request: float) -> bool:
     """Whether the last short mean is above half of the day's largest, or of one slot where that is more."""
-    day = series.short(len(series) - max(1, round(DAY_S / series.interval_s)))
-    return bool(len(day)) and bool(day[-1] > 0.5 * max(1.0 / slots_per_request, float(day.max())))
+    return len(series) > 0 and bool(series.now > np.float32(0.5 * max(1.0 / slots_per_request, series.day_peak)))
 
 
 def _silences(series: LoadSeries, slots_per_request: float) -> Floats:

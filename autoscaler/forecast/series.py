@@ -36,7 +36,7 @@ class LoadSeries:
         start_s: clock time at which the first kept interval began.
     """
 
-    __slots__ = ("_capacity", "_known", "_sealed", "_short", "_sums", "_used", "interval_s", "start_s")
+    __slots__ = ("_capacity", "_known", "_peak", "_sealed", "_short", "_sums", "_used", "interval_s", "start_s")
 
     def __init__(self, interval_s: float, start_s: float, kept_s: float = KEPT_S) -> None:
         self.interval_s = interval_s
@@ -45,6 +45,7 @@ class LoadSeries:
         self._sealed = NOTHING
         self._allocate(min(1024, self._capacity))
         self._used = 0
+        self._peak = -1
 
     def _allocate(self, room: int) -> None:
         """Space for intervals that are not sealed: `_used` of it is in use."""
@@ -107,6 +108,14 @@ class LoadSeries:
         return float(self._short[self._used - 1]) if self._used else 0.0
 
     @property
+    def day_peak(self) -> float:
+        """The largest of the last day, of at least one interval; only where that has gone is the day looked through."""
+        first = max(self._used - max(1, round(OPEN_S / self.interval_s)), 0)
+        if self._peak < first:
+            self._peak = first + int(self._short[first : self._used].argmax())
+        return float(self._short[self._peak])
+
+    @property
     def sums(self) -> Floats:
         """Requests before each interval, and in all; shape (intervals + 1,)."""
         return self._between(0, len(self) + 1)
@@ -135,6 +144,7 @@ class LoadSeries:
         self._sums[first + 1 : end + 1] = self._sums[first] + np.cumsum(new)
         self._used = end
         self._short[first:end] = self._means(len(self) - len(new), len(self))
+        self._peak = -1
         self._seal()
 
     def add(self, count: float, *, known: bool = True) -> None:
@@ -147,6 +157,8 @@ class LoadSeries:
             self._short[end - 1] = (self._sums[end] - self._sums[end - SHORT]) / SHORT
         else:
             self._short[end - 1 : end] = self._means(len(self) - 1, len(self))
+        if self._peak >= 0 and self._short[end - 1] >= self._short[self._peak]:
+            self._peak = end - 1
 
     def _make_room(self, more: int) -> None:
         """Seal what is old, else take a quarter more space. At the limit the oldest tenth goes: it is seldom done."""
@@ -163,7 +175,7 @@ class LoadSeries:
         known, sums = self.known[oldest:], self.sums[oldest:]
         self._sealed = NOTHING
         self._known, self._sums, self._used = known, sums - sums[0], len(known)
-        self._short = self._means(0, len(known))
+        self._short, self._peak = self._means(0, len(known)), -1
         self.start_s += oldest * self.interval_s
 
     def _seal(self) -> None:
@@ -180,7 +192,7 @@ class LoadSeries:
         known, short, sums = self._known[kept], self._short[kept], self._sums[kept.start : kept.stop + 1]
         self._allocate(room)
         self._known[:last], self._short[:last], self._sums[: last + 1] = known, short, sums
-        self._used = last
+        self._used, self._peak = last, -1
 
     def copy(self) -> LoadSeries:
         """A series of its own, for a job beside the tick; both have what is sealed."""
