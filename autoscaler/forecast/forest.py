@@ -24,6 +24,11 @@ RECENT_SHARE = 0.5
 the next fit is due. A run of like moments would drown what else was known of a young service."""
 
 
+ROWS_AT_ONCE = 1 << 16
+"""Training rows in leaves that are looked at together: a service that idles has leaves of thousands, and what is worked
+out of them shall stay in the cache."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Inside:
     """Training rows in some leaves, leaf by leaf.
@@ -76,6 +81,10 @@ class Forest:
         Returns:
             Each of shape (rows, BINS), sums 1.
         """
+        if len(leaves) > 1 and self._sizes(leaves).sum() > ROWS_AT_ONCE:
+            halves = [self.histograms(half) for half in np.array_split(leaves, 2)]
+            order, hold = (np.concatenate(each) for each in zip(*halves, strict=True))
+            return order, hold
         inside = self._inside(leaves)
         shares = inside.weights / np.repeat(inside.in_leaf * leaves.shape[1], inside.sizes)
         of_row = np.repeat(np.arange(len(leaves)), leaves.shape[1])
@@ -105,6 +114,11 @@ class Forest:
         kept = self.rows.take(np.arange(before[-1] + sizes[-1]) + np.repeat(starts - before, sizes))
         weights = self.weights.take(kept).astype(float)
         return _Inside(sizes, self.bins.take(kept, axis=0), weights, np.add.reduceat(weights, before))
+
+    def _sizes(self, leaves: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+        """Training rows in each leaf; shape (rows * trees,)."""
+        starts, ends = self._spans(leaves)
+        return ends - starts
 
     def _spans(self, leaves: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Where the rows of leaves, shape (rows, trees), begin and end in `rows`; shapes (rows * trees,)."""
