@@ -13,8 +13,8 @@ SAID_WITH, TOO_SMALL = "present", "are the maximum"
 """Where the predictive policy, which weighs only sizes within its bounds, says that the greatest is too small."""
 
 
-def status_of(tick: Tick) -> dict[str, Any]:
-    """The last decision and the conditions, in the form of the API."""
+def status_of(tick: Tick, rival: str = "") -> dict[str, Any]:
+    """The last decision and the conditions, in the form of the API; `rival`: who else sizes the target."""
     if not isinstance(tick.seen, Observation) or tick.decision is None:
         return {"conditions": [_condition("AbleToScale", "False", "FleetUnknown", str(tick.seen))]}
     decision, seen = tick.decision, tick.seen
@@ -34,7 +34,7 @@ def status_of(tick: Tick) -> dict[str, Any]:
             _condition(
                 "MetricsAvailable", "False" if problems else "True", "SignalsMissing" if problems else "Read", problems
             ),
-            _able(undone),
+            _able(undone, rival),
             _condition("ScalingLimited", str(limit is not None), "AtBound" if limit else "WithinBounds", limit or ""),
         ],
     }
@@ -65,7 +65,9 @@ def details_of(tick: Tick) -> dict[str, Any]:
     }
 
 
-def _able(undone: Sequence[Outcome]) -> dict[str, str]:
+def _able(undone: Sequence[Outcome], rival: str) -> dict[str, str]:
+    if rival:
+        return _condition("AbleToScale", "False", "SizedByAnother", rival)
     if not undone:
         return _condition("AbleToScale", "True", "Written", "")
     reason = "Withheld" if all(outcome.withheld for outcome in undone) else "WriteFailed"

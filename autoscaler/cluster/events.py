@@ -35,6 +35,8 @@ POLICY_REFUSED = "PolicyRefused"
 POLICY_ACCEPTED = "PolicyAccepted"
 SERVICE_MISDIRECTED = "ServiceMisdirected"
 SERVICE_SELECTS = "ServiceSelects"
+SIZED_BY_ANOTHER = "SizedByAnother"
+SIZED_ALONE = "SizedAlone"
 
 NOTE_BYTES = 1024
 """The API takes no longer note (events.k8s.io/v1); it counts bytes."""
@@ -223,15 +225,10 @@ class Announcer:
             self._told.pop(tick.target, None)
             return
         for note in self._told.setdefault(tick.target, Told()).notes(tick):
-            self._announce(tick.target, _uid(tick), note)
+            self.announce(tick.target, _uid(tick), note)
 
-    def announce(self, target: str, note: Note) -> None:
-        """Say something about a target that no tick says; about one that was never seen there is nothing to tell."""
-        told = self._told.get(target)
-        if told is not None and told.before is not None:
-            self._announce(target, _uid(told.before), note)
-
-    def _announce(self, target: str, uid: str, note: Note) -> None:
+    def announce(self, target: str, uid: str, note: Note) -> None:
+        """Say something about a target; the UID is that of its Deployment, by which `kubectl describe` finds it."""
         try:
             self._waiting.put_nowait((target, uid, note))
         except queue.Full:

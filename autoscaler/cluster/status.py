@@ -123,6 +123,7 @@ class Statuses:
         self._facts: dict[str, dict[str, Any]] = {}
         self._trouble: dict[str, str] = {}
         self._misdirected: dict[str, str] = {}
+        self._rivals: dict[str, str] = {}
         self._waiting: OrderedDict[str, dict[str, str]] = OrderedDict()
         self._writing = False
         self._woken = threading.Condition()
@@ -153,7 +154,7 @@ class Statuses:
             self._said.pop(name, None)  # whoever begins to lead says what then holds
             self._before[name] = tick
             return
-        status = self._facts.get(name, {}) | status_of(tick)
+        status = self._facts.get(name, {}) | status_of(tick, self._rivals.get(name, ""))
         status["conditions"] = [*status["conditions"], policy_condition(self._trouble.get(name, ""))]
         if name in self._misdirected:
             status["conditions"].append(service_condition(self._misdirected[name]))
@@ -191,6 +192,10 @@ class Statuses:
             self._misdirected.pop(target, None)
         else:
             self._misdirected[target] = problem
+
+    def rivalled(self, target: str, rival: str) -> None:
+        """Show from the next tick on who else sizes a target; empty: nobody."""
+        self._rivals[target] = rival
 
     def flush(self, within_s: float) -> bool:
         """Wait until all is written that waits; whether it was in time."""

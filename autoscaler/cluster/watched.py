@@ -105,6 +105,11 @@ class WatchedNamespace:
                 return Missing(Cause.STALE, f"API server silent for {silent_s:.0f} s: {reflector.problem}")
         return None
 
+    def uid(self, deployment: str) -> str:
+        """That of a Deployment; empty for one that is not known."""
+        found = self._deployments.named(deployment)
+        return found.uid if found is not None else ""
+
     def rival(self, deployment: str) -> str | None:
         """Who else sizes a Deployment. KEDA makes a HorizontalPodAutoscaler for a ScaledObject: the cause is named."""
         for kind, rivals in (("ScaledObject", self._scaled), ("HorizontalPodAutoscaler", self._hpas)):

@@ -32,10 +32,12 @@ from autoscaler.service.board import Board
 from autoscaler.service.clock import ClockWatch
 from autoscaler.service.continuity import Continuity, Left
 from autoscaler.service.endpoint import Endpoint
+from autoscaler.service.lastword import LastWord
 from autoscaler.service.learner import Learner
 from autoscaler.service.loading import Loading
 from autoscaler.service.policies import InForce, PolicyFolder
 from autoscaler.service.recorder import Metrics, Recorder
+from autoscaler.service.rivals import Rivals
 from autoscaler.service.runner import Runner
 from autoscaler.service.sources import Sources, history_of
 from autoscaler.service.starts import Known, StartTimes, shown
@@ -99,10 +101,12 @@ class Controller:
         self._statuses = Statuses(api, namespace, self._forbidden, explain, REQUEST_S)
         self._board = Board()
         self._identity = candidacy.identity if candidacy else "a dry run"
-        traffic = Traffic(self._misdirected, self._forbidden, self._metrics, self._statuses, self._announcer)
+        traffic = Traffic(self._misdirected, self._metrics, self._statuses, self._last_word())
+        rivals = Rivals(self._rival, self._statuses, self._last_word())
         starts = StartTimes(self._known_starts, self._metrics, self._statuses)
         self._recorder = Recorder(
-            self._metrics, [self._announcer, self._statuses, traffic, starts, self._board, *([log] if log else [])]
+            self._metrics,
+            [self._announcer, traffic, rivals, starts, self._statuses, self._board, *([log] if log else [])],
         )
         self._metrics.lost.labels("event").set_function(lambda: float(self._announcer.lost))
         if log:
@@ -195,10 +199,12 @@ class Controller:
         for target, job in in_force.jobs.items():
             self._statuses.about(target, {"mode": job.target.rails.mode, "policy": job.policy.spec.policy.type})
             trouble = "; ".join(in_force.troubles.get(target, ()))
-            if self._statuses.troubled(target, trouble):
+            if self._statuses.troubled(target, trouble) and (uid := self._uid(target)):
                 note = Note("Warning", POLICY_REFUSED, f"the last good policy stays in force: {trouble}")
                 self._announcer.announce(
-                    target, note if trouble else Note("Normal", POLICY_ACCEPTED, "the policy file is in force again")
+                    target,
+                    uid,
+                    note if trouble else Note("Normal", POLICY_ACCEPTED, "the policy file is in force again"),
                 )
 
     def _mind_the_clock(self, clock: ClockWatch) -> None:
@@ -267,6 +273,22 @@ class Controller:
         job = self._targets.job(target)
         starts = () if job is None else self._namespaces[job.namespace].starts(job.deployment)
         return starts, self._loading.missing(target)
+
+    def _last_word(self) -> LastWord:
+        return LastWord(self._uid, self._forbidden, self._announcer)
+
+    def _uid(self, target: str) -> str:
+        namespace, _, deployment = target.partition("/")
+        watched = self._watched(namespace)
+        return watched.uid(deployment) if watched is not None else ""
+
+    def _rival(self, target: str) -> str:
+        """Who else sizes a target, where its policy does not forbid us to anyway."""
+        job = self._targets.job(target)
+        watched = self._watched(job.namespace) if job is not None else None
+        if job is None or watched is None or job.forbidden:
+            return ""
+        return watched.rival(job.deployment) or ""
 
     def _misdirected(self, target: str) -> str | None:
         job = self._targets.job(target)

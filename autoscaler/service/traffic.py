@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from autoscaler.cluster.events import SERVICE_MISDIRECTED, SERVICE_SELECTS, Announcer, Note
+from autoscaler.cluster.events import SERVICE_MISDIRECTED, SERVICE_SELECTS, Note
 from autoscaler.cluster.status import Statuses
 from autoscaler.model import Tick
+from autoscaler.service.lastword import LastWord
 from autoscaler.service.recorder import Metrics
 
 
@@ -19,28 +20,24 @@ class Traffic:
 
     Args:
         problem: what is wrong with a target's Service, empty where nothing is; None where its policy names none.
-        forbidden: why nothing may be said.
-        metrics, statuses, announcer: where it is said.
+        metrics, statuses, last_word: where it is said.
     """
 
     def __init__(
         self,
         problem: Callable[[str], str | None],
-        forbidden: Callable[[], str | None],
         metrics: Metrics,
         statuses: Statuses,
-        announcer: Announcer,
+        last_word: LastWord,
     ) -> None:
         self._problem = problem
-        self._forbidden = forbidden
         self._metrics = metrics
         self._statuses = statuses
-        self._announcer = announcer
-        self._said: dict[str, str] = {}
+        self._last_word = last_word
         self._shown: set[str] = set()
 
     def append(self, tick: Tick) -> None:
-        """See `Journal`. Who begins to lead says what then holds."""
+        """See `Journal`."""
         target = tick.target
         problem = self._problem(target)
         if problem is None:
@@ -50,19 +47,15 @@ class Traffic:
         self._shown.add(target)
         self._metrics.misdirected.labels(target).set(bool(problem))
         self._statuses.misdirected(target, problem)
-        if self._forbidden() is not None:
-            self._said.pop(target, None)
-        elif self._said.get(target, "") != problem:
-            self._said[target] = problem
-            if problem:
-                note = Note("Warning", SERVICE_MISDIRECTED, problem)
-            else:
-                note = Note("Normal", SERVICE_SELECTS, "the Service selects the pods again")
-            self._announcer.announce(target, note)
+        if problem:
+            note = Note("Warning", SERVICE_MISDIRECTED, problem)
+        else:
+            note = Note("Normal", SERVICE_SELECTS, "the Service selects the pods again")
+        self._last_word.say(target, problem, note)
 
     def _forget(self, target: str) -> None:
         """Its policy names no Service any more."""
         self._shown.discard(target)
-        self._said.pop(target, None)
+        self._last_word.forget(target)
         self._metrics.misdirected.remove_by_labels({"target": target})
         self._statuses.misdirected(target, None)

@@ -155,14 +155,45 @@ def test_a_paused_target_stays_as_it_is_until_it_is_resumed(
         assert ours.get("/readyz")[0] == 200
 
 
+def hpa_on(cluster, namespace, name):
+    """An HPA `old` on a Deployment; nobody acts on it."""
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+    hpa = {"metadata": {"name": "old"}, "spec": {"maxReplicas": 3, "scaleTargetRef": reference}}
+    scaling = client.AutoscalingV2Api(cluster.api)
+    scaling.create_namespaced_horizontal_pod_autoscaler(namespace, hpa)
+    return scaling
+
+
+def able(cluster, namespace, name):
+    conditions = (status_of(cluster, namespace, name) or {}).get("conditions", [])
+    return [(each["reason"], each["message"]) for each in conditions if each["type"] == "AbleToScale"]
+
+
+def test_an_hpa_that_holds_the_size_we_want_is_named_though_there_is_nothing_to_write(
+    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
+):
+    tts, _ = services
+    scaling = hpa_on(cluster, namespace, "tts")
+    named = "HorizontalPodAutoscaler old sizes it too"
+    with controller(tmp_path, "pod-a", policies, kubeconfig) as ours:
+        [told] = wait_for("an Event of it", lambda: events(cluster, namespace, "SizedByAnother"))
+        assert (told.involved_object.name, told.message) == ("tts", f"nothing is written meanwhile: {named}")
+        wait_for("the condition", lambda: able(cluster, namespace, "tts") == [("SizedByAnother", named)])
+        before = ours.metric("speech_autoscaler_decisions_total", target=f"{namespace}/tts")
+        wait_for("more decisions", lambda: ours.metric("speech_autoscaler_decisions_total") > before + 5)
+        assert ours.metric("speech_autoscaler_writes_total", target=f"{namespace}/tts") == 0
+        scaling.delete_namespaced_horizontal_pod_autoscaler("old", namespace)
+        wait_for("the condition to be gone", lambda: able(cluster, namespace, "tts") == [("Written", "")])
+        wait_for("it to be said", lambda: events(cluster, namespace, "SizedAlone"))
+        assert len(events(cluster, namespace, "SizedByAnother")) == 1
+        assert (tts.read().spec.replicas, events(cluster, namespace, "ScaleWithheld")) == (2, [])
+
+
 def test_beside_an_hpa_on_the_same_target_nothing_is_written(
     tmp_path, cluster, namespace, kubeconfig, policies, pods, services
 ):
     tts, _ = services
-    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "tts"}
-    hpa = {"metadata": {"name": "old"}, "spec": {"maxReplicas": 3, "scaleTargetRef": reference}}
-    scaling = client.AutoscalingV2Api(cluster.api)
-    scaling.create_namespaced_horizontal_pod_autoscaler(namespace, hpa)
+    scaling = hpa_on(cluster, namespace, "tts")
     with controller(tmp_path, "pod-a", policies, kubeconfig):
         carry(pods, tts, 0.95)
         [told] = wait_for("an Event of it", lambda: events(cluster, namespace, "ScaleWithheld")[:1])

@@ -73,6 +73,20 @@ def test_conditions(made, differs):
     assert conditions(made) == WELL | differs
 
 
+def able(made, rival=""):
+    return next(each for each in status_of(made, rival)["conditions"] if each["type"] == "AbleToScale")
+
+
+@pytest.mark.parametrize("outcomes", [(), [Outcome(Scale(3, 2, "1"), done=False, detail="why", withheld=True)]])
+def test_who_else_sizes_a_target_is_named_whether_or_not_there_is_something_to_write(outcomes):
+    said = able(tick(outcomes=outcomes), "ScaledObject old sizes it too")
+    assert (said["status"], said["reason"], said["message"]) == (
+        "False",
+        "SizedByAnother",
+        "ScaledObject old sizes it too",
+    )
+
+
 def test_of_a_greatest_size_that_is_too_small_it_is_said_what_it_misses():
     [said] = [
         each

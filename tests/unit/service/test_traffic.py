@@ -4,6 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from autoscaler.model import Cause, Missing, Tick
+from autoscaler.service.lastword import LastWord
 from autoscaler.service.recorder import Metrics
 from autoscaler.service.traffic import Traffic
 
@@ -16,7 +17,7 @@ class Told(list):
     def misdirected(self, _, problem):
         self.append(problem)
 
-    def announce(self, _, note):
+    def announce(self, _target, _uid, note):
         self.append(note.reason)
 
 
@@ -27,7 +28,8 @@ def registry():
 
 def test_of_a_policy_that_names_no_service_any_more_nothing_is_shown(registry):
     said, answers = Told(), iter(["no Service voice/old", None, None])
-    traffic = Traffic(lambda _: next(answers), lambda: None, Metrics(registry), said, said)
+    last_word = LastWord(lambda _: "u", lambda: None, said)
+    traffic = Traffic(lambda _: next(answers), Metrics(registry), said, last_word)
 
     def shown():
         return registry.get_sample_value("speech_autoscaler_service_misdirected", {"target": "voice/tts"})
