@@ -77,7 +77,7 @@ def run(
     who = identity or own_identity(kubeconfig)
     if once:
         candidate = None if dry_run else Turn(ClusterLease(api, here, LEASE, REQUEST_S), who, _timing(lease))
-        _once(load_jobs(policies, here, served), api, log, candidate, json=json)
+        _once(load_jobs(policies, here, served), api, here, log, candidate, json=json)
     else:
         followed = PolicyFolder(policies, here, served)
         _check_some(followed.read(), policies)
@@ -98,7 +98,7 @@ def own_identity(kubeconfig: Path | None) -> str:
     return host if kubeconfig is None else f"{host}_{uuid.uuid4().hex[:8]}"
 
 
-def _once(jobs: list[Job], api: ApiClient, log: Journal | None, turn: Turn | None, *, json: bool) -> None:
+def _once(jobs: list[Job], api: ApiClient, here: str, log: Journal | None, turn: Turn | None, *, json: bool) -> None:
     """One tick for each target; without a turn it is a dry run."""
     from autoscaler.journal.explain import explain
     from autoscaler.journal.log import encode
@@ -112,7 +112,7 @@ def _once(jobs: list[Job], api: ApiClient, log: Journal | None, turn: Turn | Non
         typer.echo(f"nothing is written: {refused}", err=True)
     ticks = []
     try:
-        for tick in run_once(jobs, api, turn.forbidden if turn else lambda: "dry run"):
+        for tick in run_once(jobs, api, here, turn.forbidden if turn else lambda: "dry run"):
             ticks.append(tick)
             if log:
                 log.append(tick)

@@ -267,6 +267,19 @@ def _reported(config_map: Object) -> Reported:
     return Reported(str(status.get("target", name)), is_paused(data), status, str(data.get(EXPLAINED, "")))
 
 
+def paused_now(api: client.ApiClient, namespace: str, target: str, timeout_s: float = 3.0) -> bool:
+    """Ask whether somebody has paused a target of the controller in a namespace; the controller may list, not get.
+
+    Raises:
+        RefusedError: the server refused.
+        Unreachable: no answer in time.
+    """
+    listed = client.CoreV1Api(api).list_namespaced_config_map
+    selector = f"metadata.name={config_map_name(target)}"
+    found = answer(listed, namespace, field_selector=selector, timeout_s=timeout_s)["items"]
+    return any(is_paused(each.get("data") or {}) for each in found)
+
+
 def known(api: client.ApiClient, namespace: str, target: str, timeout_s: float = 3.0) -> bool:
     """Whether a controller in a namespace has told of a target, or somebody has paused it there.
 

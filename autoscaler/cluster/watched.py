@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from kubernetes import client
 
@@ -26,18 +25,14 @@ from autoscaler.cluster.objects import (
     scaled_object_view,
     service_view,
 )
+from autoscaler.cluster.rivals import NO_SUCH_KIND, named, scaled_objects
 from autoscaler.cluster.starts import StartingPod, Starts, Typical, starting_pod
 from autoscaler.model import Cause, Fleet, Missing
 
-_FORBIDDEN, _UNKNOWN = (403,), (404,)
-"""A right that an older installation does not give, and a kind of an extension that the cluster does not have."""
+_FORBIDDEN = (403,)
+"""A right that an older installation does not give."""
 REWRITES_S = 600.0
 """For so long it is remembered that somebody else changed a size."""
-
-
-def _scaled_objects(api: client.CustomObjectsApi, namespace: str, **options: Any) -> Any:  # noqa: ANN401
-    """List or watch; a cluster without KEDA answers 404."""
-    return api.list_namespaced_custom_object("keda.sh", "v1alpha1", namespace, "scaledobjects", **options)
 
 
 class WatchedNamespace:
@@ -76,7 +71,7 @@ class WatchedNamespace:
             watch(apps.list_namespaced_replica_set, mirror=self._sets),
             watch(core.list_namespaced_pod, mirror=self._pods),
             watch(scaling.list_namespaced_horizontal_pod_autoscaler, mirror=self._hpas),
-            watch(partial(_scaled_objects, client.CustomObjectsApi(api)), mirror=self._scaled, nothing=_UNKNOWN),
+            watch(partial(scaled_objects, client.CustomObjectsApi(api)), mirror=self._scaled, nothing=NO_SUCH_KIND),
         ]
         self._traffic = watch(core.list_namespaced_service, mirror=self._services, nothing=_FORBIDDEN)
 
@@ -111,11 +106,8 @@ class WatchedNamespace:
         return found.uid if found is not None else ""
 
     def rival(self, deployment: str) -> str | None:
-        """Who else sizes a Deployment. KEDA makes a HorizontalPodAutoscaler for a ScaledObject: the cause is named."""
-        for kind, rivals in (("ScaledObject", self._scaled), ("HorizontalPodAutoscaler", self._hpas)):
-            if names := sorted(rival.name for rival in rivals.owned(deployment)):
-                return f"{kind} {names[0]} sizes it too"
-        return None
+        """Who else sizes a Deployment."""
+        return named(self._scaled.owned(deployment), self._hpas.owned(deployment))
 
     def starts(self, deployment: str) -> tuple[Typical, ...]:
         """How long a Deployment's pods take to start, by type of node, the last first; empty while none is known."""

@@ -5,7 +5,10 @@ import math
 import time
 
 import pytest
+from kubernetes import client
 from rig import programs
+from rig.account import Account
+from rig.cluster import keda_kinds
 from rig.command import autoscaler
 from rig.controller import controller
 from rig.exporter import steady
@@ -13,6 +16,8 @@ from rig.processes import wait_for
 from rig.prometheus import prometheus_server
 from rig.web import Reply, website
 
+from autoscaler.cluster.api import manager_of
+from autoscaler.cluster.objects import deployment_view
 from autoscaler.journal.log import decode
 from autoscaler.model import Phase
 
@@ -326,6 +331,69 @@ def test_beside_a_leader_nothing_is_written_and_it_is_named(kubeconfig, pods, pr
     why = "pod-a leads and renews its Lease: would scale 2 → 4"
     assert (outcome.done, outcome.withheld, outcome.detail) == (False, True, why)
     assert tts.read().spec.replicas == 2
+
+
+def test_a_paused_target_is_left_as_it_is(operators_kubeconfig, pods, prometheus, tts, policy, run):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    assert autoscaler("pause", "tts", "--kubeconfig", operators_kubeconfig).code == 0
+    tick = the_tick(run(policy(FIXED % 4, prometheus.url)))
+    assert (tick.seen.paused, tick.decision.ruled_by, tick.outcomes) == (True, "pause", ())
+    assert tts.read().spec.replicas == 2
+    assert autoscaler("resume", "tts", "--kubeconfig", operators_kubeconfig).code == 0
+    assert run(policy(FIXED % 4, prometheus.url)).code == 0
+    assert tts.read().spec.replicas == 4
+
+
+def hpa(tts, name):
+    """An HPA on the Deployment; nobody acts on it."""
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "tts"}
+    body = {"metadata": {"name": name}, "spec": {"maxReplicas": 3, "scaleTargetRef": reference}}
+    client.AutoscalingV2Api(tts.cluster.api).create_namespaced_horizontal_pod_autoscaler(tts.namespace, body)
+
+
+def scaled_object(tts, name):
+    body = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": name}}
+    spec = {"scaleTargetRef": {"name": "tts"}, "triggers": [{"type": "cpu", "metadata": {"value": "70"}}]}
+    where = ("keda.sh", "v1alpha1", tts.namespace, "scaledobjects")
+    client.CustomObjectsApi(tts.cluster.api).create_namespaced_custom_object(*where, body | {"spec": spec})
+
+
+def test_beside_another_autoscaler_nothing_is_written_and_it_is_named(pods, prometheus, tts, policy, run):
+    """Of KEDA's two objects the one that a person wrote."""
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    hpa(tts, "keda-hpa-old")
+    [outcome] = the_tick(run(policy(FIXED % 4, prometheus.url))).outcomes
+    why = "HorizontalPodAutoscaler keda-hpa-old sizes it too: would scale 2 → 4"
+    assert (outcome.withheld, outcome.detail) == (True, why)
+    with keda_kinds(tts.cluster):
+        scaled_object(tts, "old")
+        [outcome] = the_tick(run(policy(FIXED % 4, prometheus.url))).outcomes
+    assert (outcome.withheld, outcome.detail) == (True, "ScaledObject old sizes it too: would scale 2 → 4")
+    assert tts.read().spec.replicas == 2
+
+
+def test_the_size_is_written_as_the_controller_of_the_namespace(pods, prometheus, tts, policy, run):
+    """To the controller itself the write of another manager is a stranger's: three of them hold the target."""
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    assert run(policy(FIXED % 4, prometheus.url)).code == 0
+    written = deployment_view(tts.cluster.api.sanitize_for_serialization(tts.read())).sized
+    assert written[1] == manager_of(tts.namespace)
+
+
+def test_where_it_may_not_be_asked_who_else_sizes_a_target_nothing_is_decided(
+    tmp_path, cluster, pods, prometheus, tts, policy
+):
+    export(pods, prometheus, tts, lambda: steady(4.0))
+    person = Account(cluster, tts.namespace, "person")
+    cluster.kubectl("create", "serviceaccount", "person", "-n", tts.namespace)
+    may = ("--verb=get,list", "--resource=configmaps,pods,deployments.apps,replicasets.apps")
+    cluster.kubectl("create", "role", "person", *may, "-n", tts.namespace)
+    person.bind("role=person", tts.namespace)
+    wait_for("the rights", lambda: person.may("list", "", "configmaps"))
+    flags = ("--kubeconfig", person.kubeconfig(tmp_path / "person"), "--dry-run")
+    ended = autoscaler("run", "--once", "--policies", policy(FIXED % 4, prometheus.url), *flags)
+    assert ended.code == 3
+    assert "unreachable: API server: horizontalpodautoscalers.autoscaling is forbidden" in ended.out
 
 
 def test_the_lease_is_given_back(pods, prometheus, tts, policy, run):
