@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import Any
 
-from rig.cluster import Cluster, Deployment
+from rig.cluster import ROLE, Cluster, Deployment
 from rig.exporter import Exporter, steady
 
 BUSY = 0.95
@@ -91,9 +91,9 @@ def status_of(cluster: Cluster, namespace: str, name: str) -> Any:
 
 
 class Shared:
-    """A load that all pods of a Deployment share, in busy pods; `total` may be changed at any time.
+    """A load that the pods of a Deployment that serve share, in busy pods; `total` may be changed at any time.
 
-    Whatever pods there are export their share; a pod that is gone is silent.
+    What is Ready and does not serve exports counters that stand; a pod that is gone is silent.
     """
 
     def __init__(self, exporter: Exporter, deployment: Deployment, total: float) -> None:
@@ -110,19 +110,21 @@ class Shared:
         with self._lock:
             now_s = time.monotonic()
             passed_s, self._at_s = now_s - self._at_s, now_s
-            names = [pod.metadata.name for pod in self._deployment.pods() if _ready(pod)]
-            for name in names:
-                self._worked[name] = self._worked.get(name, 0.0) + passed_s * self.total / len(names)
-            there = {(self._deployment.namespace, name): partial(self._metrics, name) for name in names}
+            ready = [pod.metadata for pod in self._deployment.pods() if _ready(pod)]
+            serving = [pod.name for pod in ready if pod.labels[ROLE] == "serving"]
+            for name in serving:
+                self._worked[name] = self._worked.get(name, 0.0) + passed_s * self.total / len(serving)
+            there = {(self._deployment.namespace, pod.name): partial(self._metrics, pod.name) for pod in ready}
             for key in set(_exported(self._exporter, self._deployment)) - set(there):
                 del self._exporter.pods[key]
             self._exporter.pods.update(there)
 
     def _metrics(self, name: str) -> dict[str, float]:
+        worked_s = self._worked.get(name, 0.0)
         return {
-            "speech_requests_received_total": 5.0 * self._worked[name],
-            "speech_requests_completed_total": 5.0 * self._worked[name],
-            "speech_service_seconds_sum": self._worked[name],
+            "speech_requests_received_total": 5.0 * worked_s,
+            "speech_requests_completed_total": 5.0 * worked_s,
+            "speech_service_seconds_sum": worked_s,
             "speech_requests_in_flight": 0.0,
             "speech_queue_depth": 0.0,
         } | {f'speech_model_load_phase_seconds{{phase="{name}"}}': took_s for name, took_s in LOAD_S.items()}
