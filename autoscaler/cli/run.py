@@ -127,8 +127,8 @@ def _once(jobs: list[Job], api: ApiClient, here: str, log: Journal | None, turn:
 
 
 def _check_some(in_force: InForce, policies: Path) -> None:
-    """A process that could size nothing does not start; one bad file among others does not keep it from starting."""
-    if not in_force.jobs:
+    """A process that knows no target does not start; of one that two files name it says so, in the cluster too."""
+    if not in_force.jobs and not in_force.troubles:
         problems = [line for lines in in_force.problems.values() for line in lines]
         raise InvalidInput(*(problems or [f"{policies}: no policy — a ScalingPolicy file, or a folder with one"]))
 

@@ -74,6 +74,11 @@ def _able(undone: Sequence[Outcome], rival: str) -> dict[str, str]:
     return _condition("AbleToScale", "False", reason, "; ".join(outcome.detail for outcome in undone))
 
 
+def unsized_status(why: str) -> dict[str, Any]:
+    """Of a target of which no tick tells."""
+    return {"conditions": [_condition("AbleToScale", "False", "Unsized", why)]}
+
+
 def policy_condition(problems: str) -> dict[str, str]:
     """A policy that cannot be used leaves the last good one in force."""
     if not problems:

@@ -37,6 +37,8 @@ SERVICE_MISDIRECTED = "ServiceMisdirected"
 SERVICE_SELECTS = "ServiceSelects"
 SIZED_BY_ANOTHER = "SizedByAnother"
 SIZED_ALONE = "SizedAlone"
+UNSIZED = "Unsized"
+SIZED_AGAIN = "SizedAgain"
 
 NOTE_BYTES = 1024
 """The API takes no longer note (events.k8s.io/v1); it counts bytes."""

@@ -22,7 +22,13 @@ import structlog
 from kubernetes import client
 
 from autoscaler.cluster.api import FIELD_MANAGER, MERGE_PATCH, RefusedError, answer
-from autoscaler.cluster.conditions import details_of, policy_condition, service_condition, status_of
+from autoscaler.cluster.conditions import (
+    details_of,
+    policy_condition,
+    service_condition,
+    status_of,
+    unsized_status,
+)
 from autoscaler.cluster.lease import wall_clock
 from autoscaler.cluster.mirror import Mirror, Reflector
 from autoscaler.cluster.objects import Object
@@ -159,13 +165,25 @@ class Statuses:
         if name in self._misdirected:
             status["conditions"].append(service_condition(self._misdirected[name]))
         before, self._before[name] = self._before.get(name), tick
+        self._tell(name, status, details_of(tick), lambda: "\n".join(self._explain(tick, before)))
+
+    def unsized(self, target: str, why: str) -> None:
+        """Show of a target of which no tick tells why nothing sizes it."""
+        if self._forbidden() is not None:
+            self._said.pop(target, None)
+            return
+        self._tell(target, self._facts.get(target, {}) | unsized_status(why), {}, lambda: why)
+
+    def _tell(
+        self, name: str, status: dict[str, Any], details: Mapping[str, Any], explained: Callable[[], str]
+    ) -> None:
         said, now_s = self._said.get(name), time.monotonic()
         gist = _gist(status)
         if said is not None and said.gist == gist and now_s - said.at_s < REFRESH_S:
             return
         self._said[name] = _Said(gist, now_s)
-        whole = {"target": name, "at": wall_clock()} | details_of(tick) | status
-        self._write_soon(name, {STATUS: _json(whole), EXPLAINED: "\n".join(self._explain(tick, before))})
+        whole = {"target": name, "at": wall_clock(), **details, **status}
+        self._write_soon(name, {STATUS: _json(whole), EXPLAINED: explained()})
 
     def kept(self, target: str) -> str | None:
         """What the policy of a target kept last, in whatever process."""
@@ -180,11 +198,9 @@ class Statuses:
         """Show these too with a target's status from the next tick on: its mode, its policy, its starts."""
         self._facts[target] = self._facts.get(target, {}) | dict(facts)
 
-    def troubled(self, target: str, problems: str) -> bool:
-        """Show from the next tick on what is wrong with the file of a target's policy; whether that is news."""
-        news = self._trouble.get(target, "") != problems
+    def troubled(self, target: str, problems: str) -> None:
+        """Show from the next tick on what is wrong with the file of a target's policy."""
         self._trouble[target] = problems
-        return news
 
     def misdirected(self, target: str, problem: str | None) -> None:
         """Show from the next tick on how a target's Service does not select its pods; empty: it does; None: nothing."""

@@ -34,7 +34,8 @@ class InForce:
     Attributes:
         jobs: by target.
         problems: one line each, by file.
-        troubles: the same by target: of the file that its policy is from, and of others that want it too.
+        troubles: the same by target: of the file that its policy is from, and of others that want it too. Of two that
+            want it at once neither is in force.
     """
 
     jobs: Mapping[str, Job] = field(default_factory=dict)
@@ -72,7 +73,7 @@ def settle(before: InForce, found: Found) -> InForce:
                 line = _doubled(other, sorted(others), job)
                 problems[other.policy.source] = (line,)
                 refused[target].append(line)
-    troubles = {name: (*problems.get(job.policy.source, ()), *refused[name]) for name, job in jobs.items()}
+    troubles = {name: (*_own(jobs.get(name), problems), *refused[name]) for name in {*jobs, *refused}}
     return InForce(jobs, problems, {name: lines for name, lines in troubles.items() if lines})
 
 
@@ -87,6 +88,11 @@ def _chosen(holder: Job | None, candidates: Sequence[Job], found: Found) -> Job 
     if own is not None or given_up:
         return own or (candidates[0] if len(candidates) == 1 else None)
     return candidates[0] if gone and len(candidates) == 1 else holder
+
+
+def _own(job: Job | None, problems: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """What is wrong with the file that a policy is from."""
+    return () if job is None else problems.get(job.policy.source, ())
 
 
 def _doubled(newcomer: Job, others: Sequence[str], in_force: Job | None) -> str:

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from autoscaler.cluster.actuator import ClusterActuator
 from autoscaler.cluster.api import manager_of
-from autoscaler.cluster.events import POLICY_ACCEPTED, POLICY_REFUSED, Announcer, Note
+from autoscaler.cluster.events import Announcer
 from autoscaler.cluster.lease import LEASE, ClusterLease, Election, Elector, Timing, wall_clock
 from autoscaler.cluster.nodes import Nodes
 from autoscaler.cluster.status import Statuses
@@ -28,6 +28,7 @@ from autoscaler.journal.log import JsonlJournal
 from autoscaler.loop import Ports
 from autoscaler.model import Drain
 from autoscaler.policies.policy import Lasting
+from autoscaler.service.aside import Aside
 from autoscaler.service.board import Board
 from autoscaler.service.clock import ClockWatch
 from autoscaler.service.continuity import Continuity, Left
@@ -49,12 +50,13 @@ from autoscaler.service.wiring import REQUEST_S, Job, SystemClock
 WORKERS = 10
 """Ticks that run at a time: they wait for Prometheus and the API server most of the time."""
 LATE_TICKS = 3
-"""A target whose last tick is so many intervals ago makes the process unhealthy."""
+"""A target whose last tick is so many intervals ago makes the process unhealthy, and so do all that fail so long …"""
 SLACK_S = 10.0
+"""… and these seconds."""
 STOP_S = 4.0
 """Kubernetes' own grace is 30 s; a controller has nothing that is worth waiting for longer."""
-CLOCK_EVERY_S = 1.0
-"""The machine's clock is looked at so often."""
+MIND_EVERY_S = 1.0
+"""The machine's clock, and targets of which no tick tells, are looked at so often."""
 KEEP_S = 2.0
 """Of these, for keeping what the next process goes on with: while the lease is still held."""
 DEFAULT_TIMING = Timing()
@@ -122,7 +124,8 @@ class Controller:
         self._ended = threading.Event()
         following = partial(policies.follow, self._take_up, self._ended)
         self._following = threading.Thread(target=following, name="policies", daemon=True)
-        self._minding = threading.Thread(target=self._mind_the_clock, args=[ClockWatch()], name="clock", daemon=True)
+        self._aside = Aside(self._statuses, self._last_word(), self._last_word())
+        self._minding = threading.Thread(target=self._mind, args=[ClockWatch()], name="minding", daemon=True)
         self._scheduler = _scheduler()
         self._targets = Targets(self._runner, self._scheduler)
         self._loading = Loading(self._jobs, self._watched)
@@ -171,6 +174,7 @@ class Controller:
     def _take_up(self, in_force: InForce) -> None:
         """Size what the files say now, and say what is wrong with them."""
         namespaces = {job.namespace for job in in_force.jobs.values()}
+        namespaces |= {target.partition("/")[0] for target in in_force.troubles}
         for name in sorted(namespaces - set(self._namespaces)):
             watched = WatchedNamespace(self._api, name, manager=self._manager, node_type=self._nodes.type_of)
             watched.start()
@@ -198,24 +202,33 @@ class Controller:
             _log.error("policy file refused", file=file, problems=problems)
         for target, job in in_force.jobs.items():
             self._statuses.about(target, {"mode": job.target.rails.mode, "policy": job.policy.spec.policy.type})
-            trouble = "; ".join(in_force.troubles.get(target, ()))
-            if self._statuses.troubled(target, trouble) and (uid := self._uid(target)):
-                note = Note("Warning", POLICY_REFUSED, f"the last good policy stays in force: {trouble}")
-                self._announcer.announce(
-                    target,
-                    uid,
-                    note if trouble else Note("Normal", POLICY_ACCEPTED, "the policy file is in force again"),
-                )
+            self._statuses.troubled(target, "; ".join(in_force.troubles.get(target, ())))
 
-    def _mind_the_clock(self, clock: ClockWatch) -> None:
-        """Ticks are due by the machine's clock, and policies remember times of it."""
-        while not self._ended.wait(CLOCK_EVERY_S):
-            try:
-                self._go_by(clock)
-            except Exception:  # noqa: BLE001 — whatever it is: the next step of the clock has to be noticed
-                _log.exception("targets cannot go by the clock as it is now")
+    def _mind(self, clock: ClockWatch) -> None:
+        """Look after what no tick does."""
+        while not self._ended.wait(MIND_EVERY_S):
+            for look in (partial(self._go_by, clock), self._say_aside):
+                try:
+                    look()
+                except Exception:  # noqa: BLE001 — whatever it is: the next look has to take place
+                    _log.exception("what no tick looks after goes unseen")
+
+    def _say_aside(self) -> None:
+        in_force, failing = self._policies.in_force, self._failing()
+        troubles = {target: "; ".join(lines) for target, lines in in_force.troubles.items()}
+        doubled = {target: text for target, text in troubles.items() if target not in in_force.jobs}
+        self._aside.say(in_force.jobs.keys(), troubles, doubled | failing)
+
+    def _failing(self) -> dict[str, str]:
+        """Targets whose ticks have ended in nothing but errors for too long."""
+        return {
+            runner.target.name: f"its ticks end in errors of the controller's own ({runner.failed}), its log says where"
+            for runner in self._targets.runners
+            if runner.failing_s() > _patience_s(runner)
+        }
 
     def _go_by(self, clock: ClockWatch) -> None:
+        """Ticks are due by the machine's clock, and policies remember times of it."""
         if step_s := clock.step_s():
             _log.warning("the clock was set: every target goes on as after a restart", by_s=round(step_s, 1))
             self._targets.begin_anew()
@@ -228,7 +241,10 @@ class Controller:
         return (*telling, self._following, self._minding, self._loading.thread, *election)
 
     def unhealthy(self) -> str | None:
-        """Which thread has ended before its time, and which target has not ticked for too long."""
+        """Which thread has ended before its time, which target has not ticked for too long, whether all ticks fail.
+
+        Of a target that fails among others that do not it is said with the target: a restart would cost the others.
+        """
         ended = [
             f"the thread `{thread.name}` has ended"
             for thread in self.standing
@@ -237,9 +253,11 @@ class Controller:
         late = [
             f"{runner.target.name}: no tick for {runner.behind_s():.0f} s"
             for runner in self._targets.runners
-            if runner.behind_s() > LATE_TICKS * runner.target.policy.tick_s + SLACK_S
+            if runner.behind_s() > _patience_s(runner)
         ]
-        return "; ".join([*ended, *late][:3]) or None
+        failing = [f"{name}: {why}" for name, why in self._failing().items()]
+        all_fail = len(failing) == len(self._targets.runners)
+        return "; ".join([*ended, *late, *(failing if all_fail else ())][:3]) or None
 
     def unready(self) -> str | None:
         """What is not known yet; a follower is ready too."""
@@ -345,6 +363,10 @@ class Controller:
             left=left,
             witness=self._log,
         )
+
+
+def _patience_s(runner: Runner) -> float:
+    return LATE_TICKS * runner.target.policy.tick_s + SLACK_S
 
 
 def _scheduler() -> BackgroundScheduler:

@@ -40,6 +40,7 @@ class Runner:
 
     Attributes:
         completed_s: when the last tick ended, by that clock.
+        failed: the kind of error of ours that the last tick ended in; empty where it did not.
         ended: whether another policy, or none, is in force: a tick that is still under way may write no more.
     """
 
@@ -68,7 +69,8 @@ class Runner:
         self._ended = False
         self._first_s: float | None = None
         self._begun = 0
-        self.completed_s = monotonic()
+        self.completed_s = self._well_s = monotonic()
+        self.failed = ""
 
     def run(self) -> None:
         """One tick. An error of ours ends the tick, not the target: the next one starts from what is seen then."""
@@ -76,7 +78,9 @@ class Runner:
         try:
             with self._ticking, self._metrics.tick_s.time():
                 self._tick()
-        except Exception:  # noqa: BLE001 — whatever it is, the other targets and the next tick go on
+            self.failed, self._well_s = "", self._monotonic()
+        except Exception as error:  # noqa: BLE001 — whatever it is, the other targets and the next tick go on
+            self.failed = type(error).__name__
             self._metrics.failures.labels(self.target.name).inc()
             _log.exception("tick failed", target=self.target.name)
         self.completed_s = self._monotonic()
@@ -93,6 +97,10 @@ class Runner:
     def behind_s(self) -> float:
         """Seconds since the last tick ended."""
         return self._monotonic() - self.completed_s
+
+    def failing_s(self) -> float:
+        """Seconds since a tick last ended well, where the last one did not; 0 where it did."""
+        return self._monotonic() - self._well_s if self.failed else 0.0
 
     def overtaken(self) -> str | None:
         """Why a tick that is under way may write no more: what it began under has changed since."""

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from kubernetes import client
+from rig import programs
 from rig.command import autoscaler
 from rig.controller import controller
 from rig.exporter import steady
@@ -155,6 +156,9 @@ def test_a_paused_target_stays_as_it_is_until_it_is_resumed(
         assert ours.get("/readyz")[0] == 200
 
 
+PAIRS = (("also.yaml", "tts.yaml"), ("tts.yaml", "also.yaml"))
+
+
 def hpa_on(cluster, namespace, name):
     """An HPA `old` on a Deployment; nobody acts on it."""
     reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
@@ -201,6 +205,78 @@ def test_beside_an_hpa_on_the_same_target_nothing_is_written(
         assert tts.read().spec.replicas == 2
         scaling.delete_namespaced_horizontal_pod_autoscaler("old", namespace)
         wait_for("tts to grow", lambda: tts.read().spec.replicas == 3)
+
+
+def test_a_target_that_two_files_name_at_the_start_is_said_and_sized_by_the_one_that_stays(
+    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
+):
+    tts, asr = services
+    (policies / "also.yaml").write_text((policies / "tts.yaml").read_text())
+    with controller(tmp_path, "pod-a", policies, kubeconfig) as ours:
+        carry(pods, tts, 0.95)
+        carry(pods, asr, 0.95)
+        wait_for("asr to grow", lambda: asr.read().spec.replicas == 3)
+        [told] = wait_for("an Event of it", lambda: events(cluster, namespace, "Unsized"))
+        both = [f"{policies}/{a}: {namespace}/tts is sized by {policies}/{b} too; in force: neither" for a, b in PAIRS]
+        assert (told.involved_object.name, told.message) == ("tts", "; ".join(both))
+        wait_for("the condition", lambda: able(cluster, namespace, "tts") == [("Unsized", "; ".join(both))])
+        assert tts.read().spec.replicas == 2
+        (policies / "also.yaml").unlink()
+        wait_for("tts to grow", lambda: tts.read().spec.replicas == 3)
+        wait_for("it to be said", lambda: events(cluster, namespace, "SizedAgain"))
+        wait_for("the condition", lambda: able(cluster, namespace, "tts") == [("Written", "")])
+        assert ours.get("/readyz") == (200, "ok\n")
+
+
+def test_a_controller_that_finds_nothing_but_two_files_for_one_target_says_so_too(
+    tmp_path, cluster, namespace, kubeconfig, policies, services
+):
+    (policies / "asr.yaml").write_text((policies / "tts.yaml").read_text())
+    with controller(tmp_path, "pod-a", policies, kubeconfig):
+        wait_for("an Event of it", lambda: events(cluster, namespace, "Unsized"))
+
+
+BREAKS = """\
+from pathlib import Path
+from autoscaler.service import runner
+
+tick = runner.tick
+
+
+def breaks(target, *arguments, **options):
+    if target.name.partition("/")[2] in Path({broken!r}).read_text():
+        raise KeyError("an error of ours")
+    return tick(target, *arguments, **options)
+
+
+runner.tick = breaks
+"""
+
+
+def test_a_target_whose_ticks_fail_is_said_and_a_process_in_which_all_fail_is_unhealthy(
+    tmp_path, cluster, namespace, kubeconfig, policies, pods, services
+):
+    """An error of ours is put into the process before it begins; the rest of it is as ever."""
+    _, asr = services
+    broken = tmp_path / "broken"
+    broken.write_text("tts")
+    (tmp_path / "sitecustomize.py").write_text(BREAKS.format(broken=str(broken)))
+    paths = {"PYTHONPATH": f"{tmp_path}:{programs.REPOSITORY}"}
+    why = "its ticks end in errors of the controller's own (KeyError), its log says where"
+    with controller(tmp_path, "pod-a", policies, kubeconfig, environment=paths) as ours:
+        carry(pods, asr, 0.95)
+        [told] = wait_for("an Event of it", lambda: events(cluster, namespace, "Unsized"))
+        assert (told.involved_object.name, told.message) == ("tts", why)
+        wait_for("the condition", lambda: able(cluster, namespace, "tts") == [("Unsized", why)])
+        wait_for("asr to grow", lambda: asr.read().spec.replicas == 3)
+        assert ours.get("/healthz") == (200, "ok\n")
+        broken.write_text("tts and asr")
+        wait_for("it to be unhealthy", lambda: ours.get("/healthz")[0] == 503)
+        assert why in ours.get("/healthz")[1]
+        broken.write_text("")
+        wait_for("it to be well", lambda: ours.get("/healthz")[0] == 200)
+        wait_for("the condition", lambda: able(cluster, namespace, "tts") == [("Written", "")])
+        wait_for("it to be said", lambda: len(events(cluster, namespace, "SizedAgain")) == 2)
 
 
 @pytest.mark.parametrize(

@@ -194,8 +194,7 @@ def test_an_unchanged_status_is_refreshed_now_and_then(statuses, monkeypatch):
 
 def test_what_is_wrong_with_a_policy_file_is_a_condition(statuses):
     statuses.about("voice/tts", {"mode": "observe", "policy": "hpa"})
-    assert statuses.troubled("voice/tts", "a.yaml:3 min")
-    assert not statuses.troubled("voice/tts", "a.yaml:3 min")
+    statuses.troubled("voice/tts", "a.yaml:3 min")
     statuses.append(tick())
     [said] = written(statuses)
     assert said[STATUS]["mode"] == "observe"
@@ -205,6 +204,21 @@ def test_what_is_wrong_with_a_policy_file_is_a_condition(statuses):
         "reason": "LastGoodInForce",
         "message": "a.yaml:3 min",
     }
+
+
+def test_why_nothing_sizes_a_target_stands_there_until_a_tick_tells_of_it(statuses):
+    statuses.append(tick())
+    [before] = written(statuses)
+    for _ in range(2):
+        statuses.unsized("voice/tts", "two files name it")
+        [_, unsized] = written(statuses)
+    statuses.append(tick())
+    [_, _, after] = written(statuses)
+    assert unsized[EXPLAINED] == "two files name it"
+    assert unsized[STATUS]["conditions"] == [
+        {"type": "AbleToScale", "status": "False", "reason": "Unsized", "message": "two files name it"}
+    ]
+    assert before[STATUS]["conditions"] == after[STATUS]["conditions"]
 
 
 def test_whatever_a_write_raises_the_next_status_is_written(statuses, monkeypatch):

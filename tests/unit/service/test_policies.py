@@ -108,6 +108,16 @@ def test_a_target_knows_of_the_newcomer_that_was_refused(folder):
     assert line.endswith("in force: " + str(folder / "a.yaml"))
 
 
+def test_a_target_that_two_files_name_at_the_start_is_known_though_neither_sizes_it(folder):
+    write(folder, a=text(), b=text(replicas=3))
+    policies = PolicyFolder(folder, "here")
+    assert [line.partition(": ")[2].partition(" by")[0] for line in policies.read().troubles[TTS]] == [
+        "voice/tts is sized"
+    ] * 2
+    write(folder, a=text())
+    assert (sizes(policies.read()), policies.in_force.troubles) == ({TTS: 2}, {})
+
+
 def test_unchanged_files_are_not_read_again(folder):
     write(folder, a=text())
     policies = PolicyFolder(folder, "here")

@@ -163,6 +163,19 @@ def test_how_long_ago_the_last_tick_ended(metrics):
     assert ours.behind_s() == 0.0
 
 
+def test_for_how_long_ticks_have_ended_in_nothing_but_errors(metrics):
+    now, policy = [10.0], Wish(None)
+    ours = runner(World(metrics), metrics, policy, monotonic=lambda: now[0])
+    assert (ours.failed, ours.failing_s()) == ("", 0.0)
+    for now[0] in (15.0, 20.0):
+        with capture_logs():
+            ours.run()
+    assert (ours.failed, ours.failing_s(), ours.behind_s()) == ("RuntimeError", 10.0, 0.0)
+    policy.wish = 3
+    ours.run()
+    assert (ours.failed, ours.failing_s()) == ("", 0.0)
+
+
 def test_a_line_is_said_for_a_change_and_not_for_every_tick(metrics):
     world, policy = World(metrics), Wish()
     ours = runner(world, metrics, policy)
