@@ -34,7 +34,7 @@ def status_of(tick: Tick, rival: str = "") -> dict[str, Any]:
             _condition(
                 "MetricsAvailable", "False" if problems else "True", "SignalsMissing" if problems else "Read", problems
             ),
-            _able(undone, rival),
+            _able(undone, rival, contest_of(decision)),
             _condition("ScalingLimited", str(limit is not None), "AtBound" if limit else "WithinBounds", limit or ""),
         ],
     }
@@ -65,9 +65,16 @@ def details_of(tick: Tick) -> dict[str, Any]:
     }
 
 
-def _able(undone: Sequence[Outcome], rival: str) -> dict[str, str]:
+def contest_of(decision: Decision) -> str | None:
+    """Who changes the size again and again, so that the target is held; None where nobody does."""
+    return next((step.reason for step in decision.steps if step.stage == "contested"), None)
+
+
+def _able(undone: Sequence[Outcome], rival: str, contest: str | None) -> dict[str, str]:
     if rival:
         return _condition("AbleToScale", "False", "SizedByAnother", rival)
+    if contest:
+        return _condition("AbleToScale", "False", "SizeContested", contest)
     if not undone:
         return _condition("AbleToScale", "True", "Written", "")
     reason = "Withheld" if all(outcome.withheld for outcome in undone) else "WriteFailed"

@@ -16,7 +16,7 @@ import structlog
 from kubernetes import client
 
 from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
-from autoscaler.cluster.conditions import limit_of
+from autoscaler.cluster.conditions import contest_of, limit_of
 from autoscaler.cluster.lease import wall_clock
 from autoscaler.model import Cause, Decision, Fleet, Mode, Observation, Scale, Tick, Unreachable
 
@@ -177,13 +177,9 @@ def _rewrites(before: Tick | None, fleet: Fleet, was: Observation | None, decisi
     for each in fleet.rewrites:
         if was is not None and each not in was.fleet.rewrites:
             yield Note("Normal", EXTERNAL_CHANGE, f"{each.was} → {each.replicas} replicas by {each.by}")
-    contest = _contest(decision)
-    if contest and not (before and before.decision and _contest(before.decision)):
+    contest = contest_of(decision)
+    if contest and not (before and before.decision and contest_of(before.decision)):
         yield Note("Warning", SIZE_CONTESTED, f"holding: {contest}")
-
-
-def _contest(decision: Decision) -> str | None:
-    return next((step.reason for step in decision.steps if step.stage == "contested"), None)
 
 
 def _ruling(decision: Decision) -> str:

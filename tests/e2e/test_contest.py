@@ -12,6 +12,11 @@ pytestmark = [
 ]
 
 
+def able(cluster, namespace):
+    conditions = status_of(cluster, namespace, "tts")["conditions"]
+    return next((each["reason"], each["message"]) for each in conditions if each["type"] == "AbleToScale")
+
+
 def test_a_person_is_followed_and_a_machine_that_undoes_every_write_is_left_alone(cluster, installed, pods, prometheus):
     namespace = installed.namespace
     tts = cluster.deploy(namespace, "tts", 2)
@@ -32,11 +37,15 @@ def test_a_person_is_followed_and_a_machine_that_undoes_every_write_is_left_alon
             )
         [said] = wait_for("the hold", lambda: events(cluster, namespace, "SizeContested"))
         assert said.startswith("holding: argocd-controller, kubectl changed the size 3 times in ten minutes")
+        wait_for("the condition", lambda: able(cluster, namespace) == ("SizeContested", said.removeprefix("holding: ")))
         written = len(scale_writes(installed))
         decided = ours.metric("speech_autoscaler_decisions_total", ruled_by="contested")
         wait_for(
             "three ticks more",
             lambda: ours.metric("speech_autoscaler_decisions_total", ruled_by="contested") >= decided + 3,
         )
+        carry(pods, tts, IDLE)
+        wait_for("the size to be wanted", lambda: status_of(cluster, namespace, "tts")["ruledBy"] != "contested")
+        assert able(cluster, namespace) == ("SizeContested", said.removeprefix("holding: "))
         assert ours.metric("speech_autoscaler_contested") == 1.0
     assert (tts.read().spec.replicas, len(scale_writes(installed))) == (2, written)

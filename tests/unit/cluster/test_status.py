@@ -60,6 +60,7 @@ WELL = {"MetricsAvailable": "True", "AbleToScale": "True", "ScalingLimited": "Fa
         pytest.param(
             tick(outcomes=[Outcome(Scale(3, 2, "1"), done=False, detail="403")]), {"AbleToScale": "False"}, id="refused"
         ),
+        pytest.param(tick(ruled_by="contested"), {"AbleToScale": "False"}, id="held: others size it again and again"),
         pytest.param(tick(ruled_by="bounds"), {"ScalingLimited": "True"}, id="at a bound"),
         pytest.param(
             tick(ruled_by="present", reason=f"busy now; {TOO_SMALL}; and more"),
