@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autoscaler.model import Decision, Observation, Outcome, Phase, Tick
+from autoscaler.model import Decision, Hindered, Hindrance, Observation, Outcome, Phase, Tick
 
 LIMITS = frozenset({"bounds", "hpa bounds"})
 """Stages that hold a wish within the least and the greatest size: every policy's, and that of the HPA's rule."""
 SAID_WITH, TOO_SMALL = "present", "are the maximum"
 """Where the predictive policy, which weighs only sizes within its bounds, says that the greatest is too small."""
+
+
+REASONS: Mapping[Hindrance, str] = {
+    Hindrance.REFUSED: "PodsRefused",
+    Hindrance.NO_NODE: "Unschedulable",
+    Hindrance.NO_IMAGE: "ImageNotPulled",
+    Hindrance.FAILS: "ContainersFail",
+}
+"""Of starts that do not go on."""
 
 
 def status_of(tick: Tick, rival: str = "") -> dict[str, Any]:
@@ -35,6 +44,7 @@ def status_of(tick: Tick, rival: str = "") -> dict[str, Any]:
                 "MetricsAvailable", "False" if problems else "True", "SignalsMissing" if problems else "Read", problems
             ),
             _able(undone, rival, contest_of(decision)),
+            _starting(seen.fleet.hindered),
             _condition("ScalingLimited", str(limit is not None), "AtBound" if limit else "WithinBounds", limit or ""),
         ],
     }
@@ -84,6 +94,12 @@ def _able(undone: Sequence[Outcome], rival: str, contest: str | None) -> dict[st
 def unsized_status(why: str) -> dict[str, Any]:
     """Of a target of which no tick tells."""
     return {"conditions": [_condition("AbleToScale", "False", "Unsized", why)]}
+
+
+def _starting(hindered: Sequence[Hindered]) -> dict[str, str]:
+    if not hindered:
+        return _condition("PodsStart", "True", "NoneStuck", "")
+    return _condition("PodsStart", "False", REASONS[hindered[0].hindrance], "; ".join(map(str, hindered)))
 
 
 def policy_condition(problems: str) -> dict[str, str]:

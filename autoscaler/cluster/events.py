@@ -45,8 +45,6 @@ NOTE_BYTES = 1024
 CALM_S = 600.0
 """What comes and goes by turns (a size that is just about enough, signals about as old as they may be) is told again
 after so long without."""
-NAMED = 3
-"""Pods named in one; `kubectl describe pod` says what is wrong with each."""
 WAITING = 1000
 """Events that wait for the API server; more are dropped, decisions go on."""
 _log = structlog.get_logger(__name__)
@@ -73,10 +71,10 @@ def notes_of(before: Tick | None, tick: Tick) -> Iterator[Note]:
         yield Note("Normal", PAUSED, f"left at {tick.seen.fleet.replicas} replicas until it is resumed")
     if paused_before and not tick.seen.paused:
         yield Note("Normal", RESUMED, "sized again")
-    stuck = _stuck(tick.seen.fleet)
-    if len(stuck) > (len(_stuck(was.fleet)) if was else 0):
-        named = ", ".join(stuck[:NAMED]) + " …" * (len(stuck) > NAMED)
-        yield Note("Warning", STARTS_STUCK, f"{len(stuck)} of {len(tick.seen.fleet.pods)} pods will not start: {named}")
+    hindered_before = {each.hindrance: each.count for each in was.fleet.hindered} if was else {}
+    for each in tick.seen.fleet.hindered:
+        if each.count > hindered_before.get(each.hindrance, 0):
+            yield Note("Warning", STARTS_STUCK, str(each))
 
 
 @dataclass(slots=True)
@@ -149,11 +147,6 @@ def _long_ago(then_s: float, now_s: float) -> bool:
 
 def _uid(tick: Tick) -> str:
     return tick.seen.fleet.uid if isinstance(tick.seen, Observation) else ""
-
-
-def _stuck(fleet: Fleet) -> list[str]:
-    """Pods that will not become ready by themselves."""
-    return [pod.name for pod in fleet.pods if pod.stuck]
 
 
 def _writes(before: Tick | None, tick: Tick, decision: Decision) -> Iterator[Note]:

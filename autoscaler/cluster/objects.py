@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from autoscaler.cluster.api import is_controller
+from autoscaler.cluster.hindrances import Halt, halt_of, hindered_of, refusal_of
 from autoscaler.model import Fleet, Phase, Pod, Rewrite
 
 Object = Mapping[str, Any]
@@ -25,20 +26,6 @@ _LONGEST_REVISION = 20
 """Digits: it is an int64."""
 _REMEMBERED = 16
 """Changes of the size by others."""
-
-_HOPELESS = frozenset(
-    {
-        "CrashLoopBackOff",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "ErrImageNeverPull",
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "RunContainerError",
-    }
-)
-"""Reasons for which a container waits that time alone seldom mends (kubelet, pkg/kubelet/{container,images})."""
 
 
 def selector_of(deployment: Object) -> str:
@@ -92,6 +79,10 @@ class ReplicaSetView:
     age: tuple[int, str]
     """Larger for a newer revision."""
     replicas: int
+    lacking: int
+    """Pods that are still to be made."""
+    refusal: str
+    """Why the API server takes none; empty where it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +95,8 @@ class PodView:
     ended: bool
     """It has failed or succeeded and holds no GPU."""
     pod: Pod
+    halt: Halt | None = None
+    """Why it will not become Ready by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +181,18 @@ def deployment_view(deployment: Object) -> DeploymentView:
 
 def replica_set_view(replica_set: Object) -> ReplicaSetView:
     """Read a ReplicaSet."""
-    metadata = replica_set["metadata"]
+    metadata, spec, status = replica_set["metadata"], replica_set.get("spec") or {}, replica_set["status"]
+    there = status.get("replicas", 0)
     return ReplicaSetView(
         uid=metadata["uid"],
         name=metadata["name"],
         owner=_owner(replica_set),
         template=_hash(replica_set),
-        starts_as=_starts_as((replica_set.get("spec") or {}).get("template") or {}),
+        starts_as=_starts_as(spec.get("template") or {}),
         age=(_revision(metadata.get("annotations") or {}), metadata["creationTimestamp"]),
-        replicas=replica_set["status"].get("replicas", 0),
+        replicas=there,
+        lacking=max(0, spec.get("replicas", 1) - there),
+        refusal=refusal_of(status),
     )
 
 
@@ -207,13 +203,14 @@ def pod_view(pod: Object) -> PodView:
     conditions = {each["type"]: each for each in status.get("conditions") or ()}
     ready = conditions.get("Ready", {})
     loaded = ready.get("status") == "True"
+    halt = None if loaded else halt_of(status, conditions)
     seen = Pod(
         name=metadata["name"],
         phase=_phase(metadata, role, loaded=loaded),
         ordered_at_s=seconds(metadata["creationTimestamp"]),
         loaded_at_s=seconds(ready.get("lastTransitionTime") or metadata["creationTimestamp"]) if loaded else None,
         gated=role not in ("serving", "draining"),
-        stuck=not loaded and _hopeless(status, conditions),
+        stuck=halt is not None,
         uid=metadata["uid"],
         version=metadata["resourceVersion"],
         revision=_hash(pod),
@@ -221,7 +218,7 @@ def pod_view(pod: Object) -> PodView:
         role_since_s=_written_s(metadata),
     )
     ended = status.get("phase") in ("Failed", "Succeeded")
-    return PodView(metadata["uid"], metadata["name"], _owner(pod), ended, seen)
+    return PodView(metadata["uid"], metadata["name"], _owner(pod), ended, seen, halt)
 
 
 def misdirected(deployment: DeploymentView, service: ServiceView, *, by_role: bool) -> str | None:
@@ -250,16 +247,19 @@ def fleet_of(deployment: DeploymentView, sets: Iterable[ReplicaSetView], pods: I
     owned = [each for each in sets if each.owner == deployment.uid]
     newest = max(owned, key=lambda each: each.age, default=None)
     uids = {each.uid for each in owned}
-    ours = [each.pod for each in pods if each.owner in uids and not each.ended]
+    ours = [each for each in pods if each.owner in uids and not each.ended]
+    refusals = [(each.lacking, each.refusal) for each in owned]
+    halts = [(each.name, each.halt) for each in ours if each.halt is not None and not each.pod.ending]
     return Fleet(
         replicas=deployment.replicas,
-        pods=tuple(sorted(ours, key=lambda pod: (pod.ordered_at_s, pod.name))),
+        pods=tuple(sorted((each.pod for each in ours), key=lambda pod: (pod.ordered_at_s, pod.name))),
         reported=deployment.reported,
         uid=deployment.uid,
         version=deployment.version,
         revision=newest.template if newest else "",
         starts_as=newest.starts_as if newest else "",
         rolling_out=deployment.may_roll and any(each.replicas > 0 for each in owned if each is not newest),
+        hindered=hindered_of(refusals, halts),
     )
 
 
@@ -286,13 +286,6 @@ def _phase(metadata: Object, role: str, *, loaded: bool) -> Phase:
     if not loaded:
         return Phase.STARTING
     return Phase.SERVING if role == "serving" else Phase.STANDBY
-
-
-def _hopeless(status: Object, conditions: Mapping[str, Object]) -> bool:
-    if conditions.get("PodScheduled", {}).get("reason") == "Unschedulable":
-        return True
-    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    return any(each.get("state", {}).get("waiting", {}).get("reason") in _HOPELESS for each in containers)
 
 
 def _starts_as(template: Object) -> str:

@@ -108,7 +108,7 @@ def starting_pod(pod: Object) -> StartingPod:
     template = "-" + str((metadata.get("labels") or {}).get(HASH_LABEL, ""))
     images = tuple(sorted(str(each.get("image")) for each in spec.get("containers") or ()))
     return StartingPod(
-        *(seen.uid, seen.name, seen.owner, seen.ended, seen.pod),
+        *(seen.uid, seen.name, seen.owner, seen.ended, seen.pod, seen.halt),
         kind=Kind(images, tuple(sorted((spec.get("nodeSelector") or {}).items()))),
         node=spec.get("nodeName") or "",
         deployment="".join(each["name"] for each in owners).removesuffix(template),
@@ -160,14 +160,15 @@ class Starts:
                 self._seen(now.deployment, now).phases_s.append(now.phases_s)
                 self._settle(now.deployment)
         kind = before.kind if before is not None and before.kind == now.kind else now.kind
-        seen = now.pod
+        seen, halt = now.pod, now.halt
         if first_s is None:
             first_s = seen.loaded_at_s
         elif seen.loaded_at_s is not None:
             seen = replace(seen, loaded_at_s=first_s)  # a probe that failed for once made no pod of hours' start
         if before is not None and before.pod.stuck and now.restarted and seen.loaded_at_s is None:
-            seen = replace(seen, stuck=True)  # one that crashes again and again runs in between
-        return replace(now, pod=seen, kind=kind, deployment="", phases_s=None, first_ready_s=first_s)
+            # one that crashes again and again runs in between
+            seen, halt = replace(seen, stuck=True), halt or before.halt
+        return replace(now, pod=seen, halt=halt, kind=kind, deployment="", phases_s=None, first_ready_s=first_s)
 
     def unheard(self, deployment: str, pods: Iterable[StartingPod]) -> dict[str, StartingPod]:
         """Of a Deployment's pods by name those that are Ready and whose server has not told yet how it loaded."""

@@ -88,6 +88,7 @@ def _fleet(seen: Observation) -> list[str]:
     counts = ", ".join(f"{fleet.count(phase)} {phase}" for phase in Phase if fleet.count(phase)) or "no pods"
     stuck = sum(pod.stuck for pod in fleet.pods)
     notes = [f"{stuck} of the starting ones stuck"] * bool(stuck) + ["a rollout is under way"] * fleet.rolling_out
+    notes += [str(each) for each in fleet.hindered]
     notes += [f"{each.was} -> {each.replicas} by {each.by} at {clock(each.at_s)}" for each in fleet.rewrites]
     return [f"pods: {counts}; {fleet.replicas} asked for", *notes, *(["the target is paused"] * seen.paused)]
 

@@ -15,7 +15,7 @@ from autoscaler.model.decision import (
     Tick,
 )
 from autoscaler.model.errors import InvalidInput, MissingExtra, Unreachable
-from autoscaler.model.fleet import Fleet, Phase, Pod, Rewrite
+from autoscaler.model.fleet import Fleet, Hindered, Hindrance, Phase, Pod, Rewrite
 from autoscaler.model.history import History
 from autoscaler.model.rails import Drain, Mode, Rails
 from autoscaler.model.signals import (
@@ -42,6 +42,8 @@ __all__ = [
     "Fit",
     "Fitted",
     "Fleet",
+    "Hindered",
+    "Hindrance",
     "Histogram",
     "History",
     "InvalidInput",

@@ -39,6 +39,33 @@ class Pod:
     """When a controller last gave it a role; None: it has the role it was made with, or it is not told."""
 
 
+class Hindrance(StrEnum):
+    """What keeps starts from going on, in the order of a start."""
+
+    REFUSED = "not made"
+    """The API server takes no more: a quota, a limit range, an admission."""
+    NO_NODE = "without a node"
+    NO_IMAGE = "without image"
+    FAILS = "whose containers fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Hindered:
+    """Starts that do not go on for one and the same cause. It is told, and decides nothing."""
+
+    hindrance: Hindrance
+    count: int
+    message: str
+    """Of the cluster, about one of them."""
+    pods: tuple[str, ...] = ()
+    """Some of them by name; those that were not made have none."""
+
+    def __str__(self) -> str:
+        named = f" ({', '.join(self.pods)}{' …' * (self.count > len(self.pods))})" if self.pods else ""
+        said = f": {self.message}" if self.message else ""
+        return f"{self.count} pod{'s' * (self.count != 1)} {self.hindrance}{named}{said}"
+
+
 @dataclass(frozen=True, slots=True)
 class Rewrite:
     """A change of the size by somebody else."""
@@ -69,6 +96,8 @@ class Fleet:
     rolling_out: bool = False
     rewrites: tuple[Rewrite, ...] = ()
     """What others did to the size in the last ten minutes, oldest first."""
+    hindered: tuple[Hindered, ...] = ()
+    """Starts that do not go on."""
 
     def of(self, phase: Phase) -> tuple[Pod, ...]:
         """Pods in one phase, in the fleet's order."""

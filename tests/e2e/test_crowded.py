@@ -23,6 +23,12 @@ def let_it_decide(ours, ticks):
     wait_for(f"{ticks} decisions more", lambda: decisions(ours) >= before + ticks)
 
 
+def pods_start(cluster, namespace):
+    """Status, reason and message of the condition."""
+    conditions = status_of(cluster, namespace, "tts")["conditions"]
+    return next((each["status"], each["reason"], each["message"]) for each in conditions if each["type"] == "PodsStart")
+
+
 def test_a_quota_that_blocks_pods_brings_no_storm_of_orders_and_shrinking_goes_on(cluster, installed, pods, prometheus):
     namespace = installed.namespace
     tts = cluster.deploy(namespace, "tts", 2)
@@ -44,10 +50,20 @@ def test_a_quota_that_blocks_pods_brings_no_storm_of_orders_and_shrinking_goes_o
         assert (tts.read().spec.replicas, len(tts.pods())) == (5, 3)
         sizes = [write.replicas for write in scale_writes(installed, "tts") if write.status == 200]
         assert sizes == sorted(set(sizes)), "no order is repeated"
+        status, reason, said = pods_start(cluster, namespace)
+        assert (status, reason) == ("False", "PodsRefused")
+        assert said.startswith("2 pods not made: pods ")
+        assert said.endswith(
+            f"exceeded quota: pods, requested: pods=1, used: pods={there + 1}, limited: pods={there + 1}"
+        )
+        wait_for("its Event", lambda: said in events(cluster, namespace, "StartsStuck", "tts"))
 
         carry(pods, tts, IDLE)
         wait_for("ceil(3 x 0.5 / 0.7)", lambda: tts.read().spec.replicas == 3)
         assert len(tts.pods()) == 3
+        wait_for("nothing to be refused any more", lambda: pods_start(cluster, namespace)[0] == "True")
+        refused = [size for size in sizes if size > 3]
+        assert len(events(cluster, namespace, "StartsStuck", "tts")) <= len(refused), "one an order at most"
 
 
 def named(namespace, text):

@@ -63,7 +63,7 @@ def test_kubectl_shows_what_happened_to_a_target_and_why(installed, pods, promet
         told("ExternalChange")
     why = r"ruled by hpa metric: busy at [\d.]+ of its target: times \d ready pods asks for \d"
     expected = [("Normal", "Scaled", rf"{was} → {now} replicas, {why}") for was, now in ((2, 3), (3, 2))]
-    expected.append(("Warning", "StartsStuck", f"1 of 3 pods will not start: {new.metadata.name}"))
+    expected.append(("Warning", "StartsStuck", rf"1 pod without image \({new.metadata.name}\): ImagePullBackOff"))
     expected.append(("Normal", "ExternalChange", "2 → 1 replicas by kubectl"))
     for shown in (described(tts), listed(tts)):
         for kind, reason, text in expected:

@@ -19,6 +19,7 @@ from rig.proxy import CUT, WELL, Proxy, Treatment, delayed, proxy, refused
 from rig.scene import BUSY, IDLE, STEPWISE, carry, events, join, policy, status_of
 from rig.web import Reply, website
 
+from autoscaler.model import Hindrance
 from autoscaler.service.process import STOP_S
 
 pytestmark = [
@@ -167,32 +168,44 @@ def test_a_target_that_is_deleted_is_said_and_taken_up_again_while_others_run_on
     assert world.events("ExternalChange", "deleted") == []
 
 
-NO_GPU = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}
+NO_NODE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+BACK_OFF = "back-off 40s restarting failed container=server"
+NO_IMAGE = 'Back-off pulling image "sleeper:1"'
 
 
-def waiting(reason, phase):
+def unscheduled(message):
+    """The status of a pod for which the scheduler has no node."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return {"conditions": [condition]}
+
+
+def waiting(reason, message, phase):
     """The status of a pod whose container does not run."""
-    state = {"waiting": {"reason": reason}}
+    state = {"waiting": {"reason": reason, "message": message}}
     container = {"name": "server", "image": "sleeper:1", "imageID": "", "ready": False, "restartCount": 5}
     return {"phase": phase, "containerStatuses": [container | {"state": state}]}
 
 
 @pytest.mark.parametrize(
-    ("name", "state"),
+    ("name", "state", "hindrance", "quoted"),
     [
-        ("unschedulable", NO_GPU),
-        ("crashing", waiting("CrashLoopBackOff", "Running")),
-        ("unpullable", waiting("ImagePullBackOff", "Pending")),
+        ("unschedulable", unscheduled(NO_NODE), Hindrance.NO_NODE, NO_NODE),
+        ("crashing", waiting("CrashLoopBackOff", BACK_OFF, "Running"), Hindrance.FAILS, BACK_OFF),
+        ("unpullable", waiting("ImagePullBackOff", NO_IMAGE, "Pending"), Hindrance.NO_IMAGE, NO_IMAGE),
     ],
 )
-def test_pods_that_will_not_start_are_said_and_no_more_are_ordered(world, name, state):
+def test_pods_that_will_not_start_are_said_with_the_phase_and_no_more_are_ordered(
+    world, name, state, hindrance, quoted
+):
     target = world.deploy(name, busy=BUSY)
     wait_for("growth", lambda: grown(target))
     size = target.read().spec.replicas
     for pod in target.wait_for_pods(size):
         if pod.status.phase == "Pending":
             target.patch_status(pod.metadata.name, state)
-    wait_for("it to be said", lambda: world.events("StartsStuck", name))
+    [said, *_] = wait_for("it to be said", lambda: world.events("StartsStuck", name))
+    assert f" {hindrance} ({name}-" in said
+    assert said.endswith(quoted)
     world.ticks(name, 4)
     assert target.read().spec.replicas == size
 

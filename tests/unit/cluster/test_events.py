@@ -7,11 +7,11 @@ from autoscaler.model import (
     Cause,
     Decision,
     Fleet,
+    Hindered,
+    Hindrance,
     Missing,
     Observation,
     Outcome,
-    Phase,
-    Pod,
     Problem,
     Rewrite,
     Scale,
@@ -30,14 +30,14 @@ def tick(
     ruled_by="hpa",
     reason="because",
     outcomes=(),
-    stuck=0,
+    hindered=(),
     rewrites=(),
     paused=False,
     at_s=100.0,
     uid="",
 ):
-    pods = tuple(Pod(f"p{i}", Phase.STARTING, 0.0, stuck=True) for i in range(stuck))
-    seen = Observation(at_s, Signals((), tuple(problems)), Fleet(2, pods, uid=uid, rewrites=tuple(rewrites)), paused)
+    fleet = Fleet(2, (), uid=uid, rewrites=tuple(rewrites), hindered=tuple(hindered))
+    seen = Observation(at_s, Signals((), tuple(problems)), fleet, paused)
     decision = Decision(at_s, 2, 0, (Step(ruled_by, 2, 0, reason),), ruled_by)
     return Tick("voice/tts", seen, decision, tuple(outcomes))
 
@@ -75,19 +75,6 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
             id="kept from it by somebody else",
         ),
         pytest.param(tick(outcomes=[REFUSED]), tick(outcomes=[REFUSED]), [], id="refused again: said once"),
-        pytest.param(
-            tick(stuck=1),
-            tick(stuck=2),
-            [("Warning", "StartsStuck", "2 of 2 pods will not start: p0, p1")],
-            id="one more is stuck",
-        ),
-        pytest.param(tick(stuck=2), tick(stuck=1), [], id="one less is stuck"),
-        pytest.param(
-            tick(),
-            tick(stuck=5),
-            [("Warning", "StartsStuck", "5 of 5 pods will not start: p0, p1, p2 …")],
-            id="many are stuck: some are named",
-        ),
         pytest.param(
             tick(),
             tick(paused=True),
@@ -144,6 +131,29 @@ def test_a_bound_that_holds_and_does_not_by_turns_is_one_episode_until_it_was_go
     again = [tick(at_s=end_s + CALM_S / 2, **TOO_SMALL), tick(at_s=end_s + 2 * CALM_S, **TOO_SMALL)]
     assert len(told(*by_turns, again[0])) == 1
     assert len(told(*by_turns, *again)) == 2
+
+
+def no_node(count, free=0):
+    return Hindered(Hindrance.NO_NODE, count, f"{free}/3 nodes are available", ("p0", "p1")[:count])
+
+
+CRASH = Hindered(Hindrance.FAILS, 1, "back-off 40s", ("p0",))
+STUCK = "1 pod without a node (p0): 0/3 nodes are available"
+
+
+@pytest.mark.parametrize(
+    ("hindered", "said"),
+    [
+        pytest.param([[], [no_node(1)]], [STUCK], id="one"),
+        pytest.param([[no_node(1)], [no_node(1)]], [STUCK], id="still: said once"),
+        pytest.param([[no_node(1)], [no_node(1, free=1)]], [STUCK], id="another figure in the cluster's words"),
+        pytest.param([[no_node(1)], [no_node(2)]], [STUCK, str(no_node(2))], id="one more"),
+        pytest.param([[no_node(2)], [no_node(1)]], [str(no_node(2))], id="one less"),
+        pytest.param([[no_node(1)], [CRASH]], [STUCK, str(CRASH)], id="another phase"),
+    ],
+)
+def test_starts_that_do_not_go_on_are_told_with_their_phase_and_the_clusters_words(hindered, said):
+    assert told(*(tick(hindered=each) for each in hindered)) == [("StartsStuck", each) for each in said]
 
 
 MISSING, BACK = "nothing shrinks meanwhile: ", ("SignalsBack", "all signals are read again")

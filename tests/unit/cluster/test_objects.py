@@ -171,6 +171,83 @@ def test_a_failing_init_container_is_stuck_too():
 
 
 SETS = [replica_set("old", 0, 1), replica_set("new", 2, 2)]
+NO_GPU = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+QUOTA = 'pods "tts-new-x7k2p" is forbidden: exceeded quota: gpus, requested: pods=1, used: pods=2, limited: pods=2'
+
+
+def unscheduled(name="p", message=NO_GPU):
+    made = pod(name, ready=False)
+    made["status"]["conditions"][1] |= {"status": "False", "reason": "Unschedulable", "message": message}
+    return made
+
+
+def waits(reason, message="", last=None, name="p"):
+    made = pod(name, ready=False, waiting=reason)
+    [container] = made["status"]["containerStatuses"]
+    container["state"]["waiting"]["message"] = message
+    if last:
+        container["lastState"] = {"terminated": last}
+    return made
+
+
+def refused(message, reason="FailedCreate"):
+    """A ReplicaSet that lacks three pods."""
+    made = replica_set("new", 2, 2)
+    made["spec"]["replicas"] = 5
+    failed = {"type": "ReplicaFailure", "status": "True", "reason": reason, "message": message}
+    made["status"]["conditions"] = [failed]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("pods", "said"),
+    [
+        pytest.param([pod()], "", id="Ready"),
+        pytest.param([pod(ready=False, waiting="ContainerCreating")], "", id="loading"),
+        pytest.param([unscheduled()], f"1 pod without a node (p): Unschedulable: {NO_GPU}", id="the scheduler's words"),
+        pytest.param(
+            [waits("ImagePullBackOff", 'Back-off pulling image "tts:2"')],
+            '1 pod without image (p): ImagePullBackOff: Back-off pulling image "tts:2"',
+            id="the image",
+        ),
+        pytest.param(
+            [waits("CrashLoopBackOff", "back-off 40s", {"exitCode": 137, "reason": "OOMKilled"})],
+            "1 pod whose containers fail (p): CrashLoopBackOff: it ended with 137 (OOMKilled): back-off 40s",
+            id="a crash, and how it ended",
+        ),
+        pytest.param([waits("RunContainerError")], "1 pod whose containers fail (p): RunContainerError", id="no words"),
+        pytest.param(
+            [unscheduled(name) for name in "dbca"],
+            f"4 pods without a node (a, b, c …): Unschedulable: {NO_GPU}",
+            id="many: some are named",
+        ),
+        pytest.param(
+            [waits("RunContainerError", name="a"), unscheduled("b")],
+            f"1 pod without a node (b): Unschedulable: {NO_GPU}; 1 pod whose containers fail (a): RunContainerError",
+            id="several causes",
+        ),
+        pytest.param([pod(ready=False, waiting="CrashLoopBackOff", deleted=True)], "", id="being deleted"),
+    ],
+)
+def test_starts_that_do_not_go_on_are_told_with_the_clusters_own_words(pods, said):
+    assert "; ".join(map(str, fleet_of(deployment(), SETS, pods).hindered)) == said
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        pytest.param([*SETS[:1], refused(QUOTA)], [f"3 pods not made: {QUOTA}"], id="a quota"),
+        pytest.param([*SETS[:1], refused("no", "FailedDelete")], [], id="another failure"),
+        pytest.param(SETS, [], id="none"),
+    ],
+)
+def test_orders_that_the_api_server_refuses_are_told_with_its_words(sets, said):
+    assert [str(each) for each in fleet_of(deployment(replicas=5), sets, [pod("a")]).hindered] == said
+
+
+def test_what_is_quoted_is_one_line_of_bounded_length():
+    [said] = fleet_of(deployment(), SETS, [unscheduled(message="no\n node " * 1000)]).hindered
+    assert said.message == ("Unschedulable: " + "no node " * 100)[:399] + "…"
 
 
 def test_the_fleet_is_told_by_owners_and_not_by_labels():

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from autoscaler.cluster.hindrances import Halt
 from autoscaler.cluster.mirror import Mirror
 from autoscaler.cluster.nodes import node_view
 from autoscaler.cluster.starts import KEPT, KINDS, Starts, starting_pod
+from autoscaler.model import Hindrance
 
 MOMENTS_S = (100, 103, 110, 125)
 """Ordered, on a node, running, Ready."""
@@ -202,6 +204,13 @@ def test_a_pod_that_crashes_again_and_again_is_stuck_while_it_runs_in_between(st
     assert [each.pod.stuck for each in watch(starts, crashed(), between)] == [True]
     assert [each.pod.stuck for each in watch(starts, crashed(), between, pod(restarts=2))] == [False]
     assert [each.pod.stuck for each in watch(starts, between)] == [False]
+
+
+def test_of_a_pod_that_runs_between_two_crashes_it_is_still_known_what_keeps_it(starts):
+    [waiting], [running] = watch(starts, crashed()), watch(starts, crashed(), pod(ready=False, restarts=2))
+    assert running.halt == waiting.halt == Halt(Hindrance.FAILS, "CrashLoopBackOff")
+    [ready] = watch(starts, crashed(), pod(restarts=2))
+    assert ready.halt is None
 
 
 def test_a_pod_whose_image_could_be_pulled_at_last_is_stuck_no_more(starts):

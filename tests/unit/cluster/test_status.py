@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from autoscaler.capacity.missed import ServiceLaw, table
 from autoscaler.cluster import status
-from autoscaler.cluster.conditions import status_of
+from autoscaler.cluster.conditions import REASONS, status_of
 from autoscaler.cluster.status import (
     EXPLAINED,
     MEMORY,
@@ -22,6 +22,8 @@ from autoscaler.model import (
     Cause,
     Decision,
     Fleet,
+    Hindered,
+    Hindrance,
     Missing,
     Observation,
     Outcome,
@@ -38,8 +40,8 @@ LAW = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0015)
 """What the predictive policy says at a load that its greatest size cannot carry."""
 
 
-def tick(*, problems=(), ruled_by="hpa", outcomes=(), reason="because"):
-    seen = Observation(100.0, Signals((), tuple(problems)), Fleet(2, ()))
+def tick(*, problems=(), ruled_by="hpa", outcomes=(), reason="because", hindered=()):
+    seen = Observation(100.0, Signals((), tuple(problems)), Fleet(2, (), hindered=tuple(hindered)))
     return Tick("voice/tts", seen, Decision(100.0, 2, 1, (Step(ruled_by, 2, 1, reason),), ruled_by), tuple(outcomes))
 
 
@@ -47,7 +49,8 @@ def conditions(made):
     return {each["type"]: each["status"] for each in status_of(made)["conditions"]}
 
 
-WELL = {"MetricsAvailable": "True", "AbleToScale": "True", "ScalingLimited": "False"}
+WELL = {"MetricsAvailable": "True", "AbleToScale": "True", "PodsStart": "True", "ScalingLimited": "False"}
+NO_NODE = Hindered(Hindrance.NO_NODE, 1, "0/3 nodes are available", ("p0",))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,7 @@ WELL = {"MetricsAvailable": "True", "AbleToScale": "True", "ScalingLimited": "Fa
             tick(outcomes=[Outcome(Scale(3, 2, "1"), done=False, detail="403")]), {"AbleToScale": "False"}, id="refused"
         ),
         pytest.param(tick(ruled_by="contested"), {"AbleToScale": "False"}, id="held: others size it again and again"),
+        pytest.param(tick(hindered=[NO_NODE]), {"PodsStart": "False"}, id="a start that does not go on"),
         pytest.param(tick(ruled_by="bounds"), {"ScalingLimited": "True"}, id="at a bound"),
         pytest.param(
             tick(ruled_by="present", reason=f"busy now; {TOO_SMALL}; and more"),
@@ -86,6 +90,13 @@ def test_who_else_sizes_a_target_is_named_whether_or_not_there_is_something_to_w
         "SizedByAnother",
         "ScaledObject old sizes it too",
     )
+
+
+@pytest.mark.parametrize("hindrance", Hindrance)
+def test_what_keeps_pods_from_starting_is_named(hindrance):
+    said = status_of(tick(hindered=[Hindered(hindrance, 2, "the cluster's words")]))["conditions"]
+    [(reason, message)] = [(each["reason"], each["message"]) for each in said if each["type"] == "PodsStart"]
+    assert (reason, message) == (REASONS[hindrance], f"2 pods {hindrance}: the cluster's words")
 
 
 def test_of_a_greatest_size_that_is_too_small_it_is_said_what_it_misses():
