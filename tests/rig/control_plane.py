@@ -63,6 +63,12 @@ class ControlPlane:
         """One JSON event a line, for every request."""
         return self.folder / "audit.log"
 
+    def restart_api_server(self) -> None:
+        """As after a crash: it remembers nothing but what is in etcd, so places of older watches are gone (410)."""
+        server = self.processes["kube-apiserver"]
+        server.restart()
+        assert _ready(f"{self.url}/readyz", self.keys, server), server.tail()
+
 
 @contextmanager
 def control_plane(folder: Path, *, scheduler: bool = False, flags: Sequence[str] = ()) -> Iterator[ControlPlane]:

@@ -57,6 +57,12 @@ class Process:
         """The end of what it wrote."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def restart(self) -> None:
+        """End it as a crash would, and start it again as it was."""
+        self.kill()
+        program, *arguments = self.popen.args
+        self.popen = start(program, arguments, self.log).popen
+
     def kill(self) -> None:
         """End it at once, as a crash would."""
         self.popen.kill()

@@ -74,7 +74,7 @@ class Proxy:
     url: str
     treat: Callable[[Request], Treatment] = lambda _: WELL
     mute: bool = False
-    """Answers of watches go nowhere from now on, and their connections stay open."""
+    """Answers of watches go nowhere from now on: a watch that lost one says nothing more, and stays open."""
     _open: set[socket.socket] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -155,9 +155,15 @@ def proxy(plane: ControlPlane) -> Iterator[Proxy]:
                         self.send_header(name, value)
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
+                silent = False
                 while piece := answer.read1(1 << 16):
-                    if not (request.watch and standing.mute):
+                    silent = silent or (request.watch and standing.mute)
+                    if not silent:
                         self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                if silent or (request.watch and standing.mute):
+                    self.rfile.read(1)  # until the client goes
+                    self.close_connection = True
+                    return
                 self.wfile.write(b"0\r\n\r\n")
             finally:
                 onward.close()

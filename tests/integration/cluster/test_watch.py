@@ -9,6 +9,7 @@ import pytest
 from kubernetes import client
 from rig.cluster import keda_kinds, template
 from rig.processes import wait_for
+from rig.proxy import proxy
 from rig.web import Reply, reply, website
 
 from autoscaler.cluster.api import connect
@@ -77,6 +78,26 @@ class TestRealServer:
             tts.cluster.deploy(tts.namespace, "tts", 1)
             seen(lambda now: now.count(Phase.SERVING) == 1)
             assert watched.lists == 6
+
+    def test_a_half_open_watch_is_noticed_and_goes_on_where_it_stood(self, account, tts, tmp_path):
+        """A connection to nobody: what changes meanwhile is not heard, and neither that the watch has ended."""
+
+        def lists():
+            asked = tts.cluster.requests(account.user, "list")
+            return sum(event["objectRef"]["resource"] == "pods" for event in asked)
+
+        with proxy(tts.cluster.plane) as between:
+            api = connect(account.kubeconfig(tmp_path / "between", url=between.url))
+            with watching(api, tts.namespace, watch_s=1, silence_s=1.5) as watched:
+                fleet = WatchedFleet(watched, "tts")
+                wait_for("the first lists", lambda: not isinstance(fleet.read(), Missing))
+                between.mute = True
+                tts.scale(1)
+                silent = wait_for("it to be noticed", lambda: isinstance(seen := fleet.read(), Missing) and seen)
+                assert silent.cause is Cause.STALE
+                between.mute = False
+                wait_for("the change", lambda: not isinstance(now := fleet.read(), Missing) and len(now.pods) == 1)
+                assert lists() == 1
 
     def test_pods_of_others_are_told_from_those_of_a_deployment_whatever_they_are_called(self, api, tts):
         """A sibling's; one of what is no ReplicaSet; nobody's; those that a Deployment has which is made anew."""
