@@ -18,6 +18,7 @@ from rig.control_plane import ControlPlane
 from rig.processes import wait_for
 
 ROLE = "autoscaling.speech/role"
+_ESTABLISHED = '{.status.conditions[?(@.type=="Established")].status}'
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -88,7 +89,8 @@ def keda_kinds(cluster: Cluster) -> Iterator[None]:
     path = programs.kubernetes("kubectl").parents[1] / "crds" / "keda.sh_scaledobjects.yaml"
     cluster.kubectl("apply", "--server-side", "-f", path)
     try:
-        cluster.kubectl("wait", "--for=condition=Established", "-f", path)
+        # `kubectl wait` fails where there are no conditions yet.
+        wait_for("the kind", lambda: cluster.kubectl("get", "-f", path, "-o", f"jsonpath={_ESTABLISHED}") == "True")
         yield
     finally:
         cluster.kubectl("delete", "-f", path)
