@@ -8,13 +8,13 @@ Formula and its check against simulation: research note "algorithm", C.3.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 from autoscaler.capacity import batched
 from autoscaler.model import Batching, Routing
@@ -27,6 +27,8 @@ WINDOW_WAITS = 20.0
 """It lasts so many times the wait that the objective leaves, at least: in a shorter one too few pods for the load would
 look enough, because nobody has waited long yet."""
 MIDPOINTS = 5
+NEVER, ALWAYS = -38.0, 8.3
+"""Standard deviations beyond which a double holds no other share of a normal distribution than 0 or 1."""
 DISPERSIONS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 20.0, 30.0, 45.0, 70.0)
 """Levels of the arrivals' dispersion that tables are made for."""
 CARRIED = 0.2
@@ -60,10 +62,6 @@ class ServiceLaw:
     batching: Batching = field(default_factory=Batching)
     routing: Routing = Routing.SHARED_QUEUE
 
-    def __hash__(self) -> int:
-        """Of what is measured: a table is sought by it several times a tick."""
-        return hash((self.mean_s, self.cs2, self.sure_miss_ratio))
-
     @property
     def wait_s(self) -> float:
         """Time that the objective leaves for waiting, at least a hundredth of the service time."""
@@ -89,11 +87,18 @@ class Table:
         load: offered load in busy slots, ascending; shape (loads,).
         share: row c-1 for c pods, never falling along a row; shape (pods, loads). Pods lie side by side.
         carried: the largest load that the last row carries with at most `CARRIED` of the requests missed.
+        law, dispersion: what they were worked out for.
     """
 
     load: Floats
     share: Floats
     carried: float
+    law: ServiceLaw
+    dispersion: float
+
+    def is_of(self, law: ServiceLaw, dispersion: float, max_pods: int) -> bool:
+        """Whether it tells of this service, these arrivals and so many pods."""
+        return self.law == law and self.dispersion == dispersion and len(self.share) == max_pods
 
     def columns(self, load: Floats) -> npt.NDArray[np.intp]:
         """Nearest columns for given loads; what lies beyond the grid takes its last column."""
@@ -108,7 +113,7 @@ class Table:
         return self.share.T.take(self.columns(load), axis=0).T
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def table(law: ServiceLaw, dispersion: float, max_pods: int) -> Table:
     """The table of one service under arrivals of one dispersion; equal services share it.
 
@@ -121,7 +126,7 @@ def table(law: ServiceLaw, dispersion: float, max_pods: int) -> Table:
     share = np.asfortranarray(np.minimum.accumulate(share, axis=0))
     share.setflags(write=False)
     carried = float(load[np.searchsorted(share[-1], CARRIED, side="right") - 1])
-    return Table(load, share, carried)
+    return Table(load, share, carried, law, dispersion)
 
 
 def level(dispersion: float) -> float:
@@ -202,10 +207,24 @@ def _pooled(law: ServiceLaw, dispersion: float, pods: npt.NDArray[np.int_], load
     window_s = max(WINDOW_S, WINDOW_WAITS * law.wait_s)
     for t in (np.arange(MIDPOINTS) + 0.5) * window_s / MIDPOINTS:
         deviation = np.sqrt(variance * t)
-        reached = ndtr((drift * t - barrier) / deviation)
-        reflected = np.exp(np.minimum(steady, 200)) * ndtr((-barrier - drift * t) / deviation)
+        reached = _normal((drift * t - barrier) / deviation)
+        reflected = np.exp(np.minimum(steady, 200)) * _normal((-barrier - drift * t) / deviation)
         total += np.minimum(1.0, waiting * (reached + reflected))
     return np.asarray(total / MIDPOINTS)
+
+
+_erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+def _normal(value: Floats) -> Floats:
+    """The standard normal distribution function.
+
+    scipy's is three times as fast and takes 27 MB of a controller that needs nothing else of scipy at a tick.
+    """
+    share = (value > 0).astype(float)
+    near = (value > NEVER) & (value < ALWAYS)
+    share[near] = 0.5 * _erfc(value[near] * -math.sqrt(0.5)).astype(float)
+    return share
 
 
 def _erlang_c(slots: Floats, load: Floats) -> Floats:

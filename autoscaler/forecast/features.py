@@ -12,7 +12,6 @@ from itertools import accumulate, chain
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from autoscaler.forecast.bins import log_ratio
 from autoscaler.forecast.series import LoadSeries
@@ -274,6 +273,9 @@ def _extreme(series: LoadSeries, rows: Rows, wanted: Extreme) -> npt.NDArray[np.
 
 def _running(values: npt.NDArray[np.float32], span: int, kind: np.ufunc) -> npt.NDArray[np.float32]:
     """Extreme of the last `span` values up to each one."""
+    # Many rows at once is what learning asks for: at a tick nothing needs scipy's memory.
+    from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
     run = maximum_filter1d if kind is np.maximum else minimum_filter1d
     # The filter's window is centred; this origin makes it end at the value itself.
     return np.asarray(run(values, size=span, origin=(span - 1) // 2, mode="nearest"))

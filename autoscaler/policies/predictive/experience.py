@@ -70,7 +70,11 @@ def slots_per_request(memory: Memory) -> float:
 
 def capacity(memory: Memory, settings: Settings) -> Table:
     """Missed shares of the service as it is measured now."""
-    return table(memory.demand.law, level(memory.demand.dispersion), settings.bounds.max_pods)
+    wanted = memory.demand.law, level(memory.demand.dispersion), settings.bounds.max_pods
+    # Kept by each target: of many, each with a law of its own, none would find its table in a cache that all share.
+    if memory.missed is None or not memory.missed.is_of(*wanted):
+        memory.missed = table(*wanted)
+    return memory.missed
 
 
 def adopt(memory: Memory, model: Model) -> None:

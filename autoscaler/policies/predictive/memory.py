@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from autoscaler.capacity.missed import Table
 from autoscaler.forecast.features import DAY_S, LEVEL_S, Layout
 from autoscaler.forecast.forest import Forest
 from autoscaler.forecast.leadtime import LeadTime, Windows
@@ -128,6 +129,8 @@ class Memory:
     """What other services taught, while the own history is short."""
     gate: Gate | None = None
     """Where spare pods stand by, what decides how many serve."""
+    missed: Table | None = None
+    """What the service misses, by load and pods, as it was measured last."""
     wish: Proposal | None = None
     """The last one; a tick that learns nothing new repeats it."""
     next_fit_s: float = math.inf

@@ -23,6 +23,7 @@ from autoscaler.model import (
     Workload,
 )
 from autoscaler.policies.predictive import Backlog, Bounds, PredictivePolicy, PriceRule, Settings
+from autoscaler.policies.predictive.experience import capacity
 from autoscaler.policies.predictive.price import expected_misses_rps, log_grid, want
 
 LAW = ServiceLaw(mean_s=0.18, cs2=0.36, objective_s=0.8, sure_miss_ratio=0.0015)
@@ -96,3 +97,16 @@ def test_the_same_record_gives_the_same_decisions(record):
     for requests, seen, queued in record:
         wishes = [each.tick(requests, float(queued), seen) for each in (first, second)]
         assert replace(wishes[0], fit=None) == replace(wishes[1], fit=None)
+
+
+def test_a_target_keeps_what_its_service_misses_however_many_others_there_are():
+    memories = [PredictivePolicy(SETTINGS).start() for _ in range(40)]
+    for number, memory in enumerate(memories):
+        memory.demand.law = replace(memory.demand.law, mean_s=0.1 + 0.01 * number)
+    first = [capacity(memory, SETTINGS) for memory in memories]
+    assert all(capacity(memory, SETTINGS) is known for memory, known in zip(memories, first, strict=True))
+
+    memories[0].demand.law = replace(memories[0].demand.law, mean_s=0.5)
+    assert capacity(memories[0], SETTINGS).law.mean_s == 0.5
+    fewer = replace(SETTINGS, bounds=Bounds(1, 7))
+    assert len(capacity(memories[0], fewer).share) == 7
