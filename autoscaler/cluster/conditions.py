@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from autoscaler.model import Decision, Hindered, Hindrance, Observation, Outcome, Phase, Tick
@@ -32,6 +32,7 @@ def status_of(tick: Tick, rival: str = "") -> dict[str, Any]:
     ruling = next(step.reason for step in reversed(decision.steps) if step.stage == decision.ruled_by)
     limit = limit_of(decision)
     return {
+        "observedGeneration": seen.fleet.generation,
         "replicas": seen.fleet.replicas,
         "serving": decision.serving,
         "standby": decision.standby,
@@ -100,6 +101,24 @@ def _starting(hindered: Sequence[Hindered]) -> dict[str, str]:
     if not hindered:
         return _condition("PodsStart", "True", "NoneStuck", "")
     return _condition("PodsStart", "False", REASONS[hindered[0].hindrance], "; ".join(map(str, hindered)))
+
+
+def said_in(status: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
+    """The conditions of a status that was written, by type; somebody may have edited it."""
+    said = status.get("conditions")
+    return {str(each.get("type")): each for each in said if isinstance(each, Mapping)} if isinstance(said, list) else {}
+
+
+def dated(
+    conditions: Iterable[dict[str, str]], before: Mapping[str, Mapping[str, str]], at: str
+) -> list[dict[str, str]]:
+    """Conditions with when each came to its status; what was said before holds on where the status is the same."""
+
+    def since(condition: dict[str, str]) -> str:
+        was = before.get(condition["type"], {})
+        return str(was.get("lastTransitionTime", at)) if was.get("status") == condition["status"] else at
+
+    return [each | {"lastTransitionTime": since(each)} for each in conditions]
 
 
 def policy_condition(problems: str) -> dict[str, str]:

@@ -56,6 +56,7 @@ class DeploymentView:
     selector: str
     may_roll: bool
     """A rollout would be in progress: neither paused half-way nor past its progress deadline."""
+    generation: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the pods that it makes."""
     sized: tuple[str, str] = ("", "")
@@ -170,6 +171,7 @@ def deployment_view(deployment: Object) -> DeploymentView:
         uid=metadata["uid"],
         name=metadata["name"],
         version=metadata["resourceVersion"],
+        generation=metadata.get("generation", 0),
         replicas=spec.get("replicas", 1),
         reported=status.get("replicas", 0),
         selector=selector_of(deployment),
@@ -256,6 +258,7 @@ def fleet_of(deployment: DeploymentView, sets: Iterable[ReplicaSetView], pods: I
         reported=deployment.reported,
         uid=deployment.uid,
         version=deployment.version,
+        generation=deployment.generation,
         revision=newest.template if newest else "",
         starts_as=newest.starts_as if newest else "",
         rolling_out=deployment.may_roll and any(each.replicas > 0 for each in owned if each is not newest),

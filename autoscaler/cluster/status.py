@@ -23,8 +23,10 @@ from kubernetes import client
 
 from autoscaler.cluster.api import FIELD_MANAGER, MERGE_PATCH, RefusedError, answer
 from autoscaler.cluster.conditions import (
+    dated,
     details_of,
     policy_condition,
+    said_in,
     service_condition,
     status_of,
     unsized_status,
@@ -63,6 +65,8 @@ class StatusView:
     paused: bool
     memory: str | None
     """What a policy kept."""
+    conditions: Mapping[str, Mapping[str, str]]
+    """That were written last, by type."""
     owner: str = ""
 
 
@@ -70,7 +74,7 @@ def status_view(config_map: Object) -> StatusView:
     """Read a status ConfigMap."""
     metadata = config_map["metadata"]
     data = config_map.get("data") or {}
-    return StatusView(metadata["uid"], metadata["name"], is_paused(data), data.get(MEMORY))
+    return StatusView(metadata["uid"], metadata["name"], is_paused(data), data.get(MEMORY), said_in(_parsed(data)))
 
 
 def is_paused(data: Mapping[str, str]) -> bool:
@@ -126,6 +130,7 @@ class Statuses:
         self._reflector = Reflector(call, namespace, self._known)
         self._said: dict[str, _Said] = {}
         self._before: dict[str, Tick] = {}
+        self._conditions: dict[str, Mapping[str, Mapping[str, str]]] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._trouble: dict[str, str] = {}
         self._misdirected: dict[str, str] = {}
@@ -157,7 +162,7 @@ class Statuses:
         """See `Journal`. What has changed is written, and now and then what has not; of several changes the last."""
         name = tick.target
         if self._forbidden() is not None:
-            self._said.pop(name, None)  # whoever begins to lead says what then holds
+            self._follow(name)
             self._before[name] = tick
             return
         status = self._facts.get(name, {}) | status_of(tick, self._rivals.get(name, ""))
@@ -170,7 +175,7 @@ class Statuses:
     def unsized(self, target: str, why: str) -> None:
         """Show of a target of which no tick tells why nothing sizes it."""
         if self._forbidden() is not None:
-            self._said.pop(target, None)
+            self._follow(target)
             return
         self._tell(target, self._facts.get(target, {}) | unsized_status(why), {}, lambda: why)
 
@@ -182,8 +187,21 @@ class Statuses:
         if said is not None and said.gist == gist and now_s - said.at_s < REFRESH_S:
             return
         self._said[name] = _Said(gist, now_s)
-        whole = {"target": name, "at": wall_clock(), **details, **status}
+        at, before = wall_clock(), self._conditions.get(name) or self._written(name)
+        conditions = dated(status["conditions"], before, at)
+        self._conditions[name] = {**before, **{each["type"]: each for each in conditions}}
+        whole = {"target": name, "at": at, **details, **status, "conditions": conditions}
         self._write_soon(name, {STATUS: _json(whole), EXPLAINED: explained()})
+
+    def _follow(self, target: str) -> None:
+        """Whoever begins to lead says what then holds, and by what the leader before wrote, since when."""
+        self._said.pop(target, None)
+        self._conditions.pop(target, None)
+
+    def _written(self, target: str) -> Mapping[str, Mapping[str, str]]:
+        """The conditions that were written last, by whichever process."""
+        found = self._known.named(config_map_name(target))
+        return found.conditions if found else {}
 
     def kept(self, target: str) -> str | None:
         """What the policy of a target kept last, in whatever process."""
@@ -274,13 +292,18 @@ def reported(api: client.ApiClient, namespace: str, timeout_s: float = 10.0) -> 
 
 def _reported(config_map: Object) -> Reported:
     data = config_map.get("data") or {}
+    status = _parsed(data)
+    name = config_map["metadata"]["name"].removeprefix("autoscaler.").replace(".", "/", 1)
+    return Reported(str(status.get("target", name)), is_paused(data), status, str(data.get(EXPLAINED, "")))
+
+
+def _parsed(data: Mapping[str, str]) -> dict[str, Any]:
+    """What `status.json` says; nothing where somebody has edited it to nonsense."""
     try:
         status = orjson.loads(data.get(STATUS, "{}"))
     except orjson.JSONDecodeError:
-        status = {}
-    status = status if isinstance(status, dict) else {}
-    name = config_map["metadata"]["name"].removeprefix("autoscaler.").replace(".", "/", 1)
-    return Reported(str(status.get("target", name)), is_paused(data), status, str(data.get(EXPLAINED, "")))
+        return {}
+    return status if isinstance(status, dict) else {}
 
 
 def paused_now(api: client.ApiClient, namespace: str, target: str, timeout_s: float = 3.0) -> bool:

@@ -89,6 +89,8 @@ class Fleet:
     uid: str = ""
     version: str = ""
     """The resourceVersion that a conditional write refers to."""
+    generation: int = 0
+    """Of the Deployment's spec; 0 in simulation."""
     revision: str = ""
     """Hash of the newest pod template."""
     starts_as: str = ""

@@ -215,6 +215,7 @@ def test_what_is_wrong_with_a_policy_file_is_a_condition(statuses):
         "status": "False",
         "reason": "LastGoodInForce",
         "message": "a.yaml:3 min",
+        "lastTransitionTime": said[STATUS]["at"],
     }
 
 
@@ -227,10 +228,58 @@ def test_why_nothing_sizes_a_target_stands_there_until_a_tick_tells_of_it(status
     statuses.append(tick())
     [_, _, after] = written(statuses)
     assert unsized[EXPLAINED] == "two files name it"
-    assert unsized[STATUS]["conditions"] == [
-        {"type": "AbleToScale", "status": "False", "reason": "Unsized", "message": "two files name it"}
-    ]
-    assert before[STATUS]["conditions"] == after[STATUS]["conditions"]
+    [able] = unsized[STATUS]["conditions"]
+    assert (able["status"], able["reason"], able["message"]) == ("False", "Unsized", "two files name it")
+    assert {name for name, at in since(before).items() if at != since(after)[name]} == {"AbleToScale"}
+
+
+STALE = Problem("received", Missing(Cause.STALE, "9 s old"))
+
+
+def since(data):
+    """When each condition came to its status."""
+    return {each["type"]: each["lastTransitionTime"] for each in data[STATUS]["conditions"]}
+
+
+def test_a_condition_dates_from_when_its_status_changed_and_not_its_words(statuses):
+    ticks = [tick(), tick(ruled_by="bounds"), tick(problems=[STALE]), tick(problems=[STALE], ruled_by="bounds")]
+    told = []
+    for each in ticks:
+        statuses.append(each)
+        told.append(written(statuses)[-1])
+    first, at_bound, stale, both = (each[STATUS]["at"] for each in told)
+    assert [since(each)["MetricsAvailable"] for each in told] == [first, first, stale, stale]
+    assert [since(each)["ScalingLimited"] for each in told] == [first, at_bound, stale, both]
+    assert [since(each)["AbleToScale"] for each in told] == [first] * 4
+
+
+def kept(statuses, data):
+    """What the watch hears of the ConfigMap."""
+    statuses._known.put(
+        {"metadata": {"uid": "u", "name": config_map_name("voice/tts"), "resourceVersion": "1"}, "data": data}
+    )
+
+
+def test_who_begins_to_lead_goes_on_with_the_times_that_the_leader_before_wrote(statuses, monkeypatch):
+    conditions = [{"type": "AbleToScale", "status": "True", "lastTransitionTime": "2026-11-21T10:00:00Z"}]
+    monkeypatch.setattr(statuses, "_forbidden", lambda: "not the leader")
+    statuses.append(tick())
+    kept(statuses, {STATUS: json.dumps({"conditions": conditions})})
+    monkeypatch.setattr(statuses, "_forbidden", lambda: None)
+    statuses.append(tick())
+    [said] = written(statuses)
+    assert since(said)["AbleToScale"] == "2026-11-21T10:00:00Z"
+    assert since(said)["MetricsAvailable"] == said[STATUS]["at"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"conditions": 7}', '{"conditions": [7, {"status": "True"}, {"type": []}]}']
+)
+def test_a_status_that_somebody_has_edited_dates_nothing(statuses, text):
+    kept(statuses, {STATUS: text})
+    statuses.append(tick())
+    [said] = written(statuses)
+    assert set(since(said).values()) == {said[STATUS]["at"]}
 
 
 def test_whatever_a_write_raises_the_next_status_is_written(statuses, monkeypatch):
