@@ -7,7 +7,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,8 @@ class Servers:
     port: int
     load_s: float
     objective_s: float = 0.8
+    flags: Sequence[str] = ()
+    """More of `inference-server serve`."""
 
     def start(self, pod: str, address: str) -> Server:
         """Start one; it is ready when its model would have loaded."""
@@ -64,7 +66,7 @@ class Servers:
             *("-c", _MAIN, "serve", "--engine", "sleeper", "-o", f"load_s={self.load_s}", "-o", "slots=1"),
             *("--host", address, "--port", str(self.port), "--objective-s", str(self.objective_s)),
             *("--max-wait-s", str(PATIENCE_S), "--deadline-s", str(2 * PATIENCE_S), "--max-in-flight", "1000"),
-            *("--drain-delay-s", "0.5", "--log-level", "warning"),
+            *("--drain-delay-s", "0.5", "--log-level", "warning", *self.flags),
         ]
         process = start(Path(sys.executable), arguments, self.folder / f"{pod}.log", dict(os.environ))
         return Server(process, f"http://{address}:{self.port}")

@@ -14,7 +14,7 @@ def defined(path: Path) -> set[str]:
     """Functions and classes of a file, those of a class behind its name."""
     names = set()
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         if isinstance(node, ast.ClassDef):
             names |= {f"{node.name}::{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
