@@ -8,7 +8,7 @@ from typing import Any
 
 from kubernetes import client
 
-from autoscaler.cluster.api import FIELD_MANAGER, MERGE_PATCH, RefusedError, answer
+from autoscaler.cluster.api import FIELD_MANAGER, MERGE_PATCH, RefusedError, answer, kind_of
 from autoscaler.cluster.fleet import ClusterFleet
 from autoscaler.cluster.objects import COST_ANNOTATION, ROLE_LABEL
 from autoscaler.model import Action, Missing, Outcome, Relabel, Scale, Unreachable
@@ -31,6 +31,8 @@ class ClusterActuator:
             a lease that is not held), None where writing is allowed.
         timeout_s: for one request.
         manager: field manager of the writes.
+        failed: is told of each request that failed, also of those that are tried again: kind of the action and, as
+            `kind_of` has it, of the error.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class ClusterActuator:
         timeout_s: float = 3.0,
         *,
         manager: str = FIELD_MANAGER,
+        failed: Callable[[str, str], object] = lambda *_: None,
     ) -> None:
         self._apps = client.AppsV1Api(api)
         self._core = client.CoreV1Api(api)
@@ -51,6 +54,7 @@ class ClusterActuator:
         self._forbidden = forbidden
         self._timeout_s = timeout_s
         self._manager = manager
+        self._failed = failed
 
     def apply(self, actions: tuple[Action, ...]) -> tuple[Outcome, ...]:
         """See `Actuator`."""
@@ -101,10 +105,10 @@ class ClusterActuator:
                 _content_type=MERGE_PATCH,
                 timeout_s=self._timeout_s,
             )
-        except RefusedError as error:
-            return Outcome(action, done=False, detail=str(error)), error.status == _CONFLICT
-        except Unreachable as error:
-            return Outcome(action, done=False, detail=str(error)), False
+        except (RefusedError, Unreachable) as error:
+            self._failed(action.kind, kind_of(error))
+            conflict = isinstance(error, RefusedError) and error.status == _CONFLICT
+            return Outcome(action, done=False, detail=str(error)), conflict
         return Outcome(action, done=True), False
 
 

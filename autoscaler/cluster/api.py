@@ -19,6 +19,7 @@ MERGE_PATCH = "application/merge-patch+json"
 FIELD_MANAGER = "speech-autoscaler"
 CONNECTIONS = 32
 """Watches hold one each, five a namespace."""
+_KINDS = {401: "forbidden", 403: "forbidden", 404: "not found", 409: "conflict", 429: "throttled"}
 _IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -34,6 +35,17 @@ class RefusedError(Exception):
         super().__init__(f"{status}: {message}")
         self.status = status
         self.message = message
+
+
+class TimedOut(Unreachable):
+    """The API server did not answer in time; what was asked for may have been done."""
+
+
+def kind_of(error: RefusedError | Unreachable) -> str:
+    """What went wrong with a request, of a small fixed set."""
+    if not isinstance(error, RefusedError):
+        return "timeout" if isinstance(error, TimedOut) else "unreachable"
+    return "server error" if error.status >= 500 else _KINDS.get(error.status, "refused")
 
 
 def connect(kubeconfig: Path | None = None) -> client.ApiClient:
@@ -85,7 +97,7 @@ def answer(call: Callable[..., Any], *arguments: Any, timeout_s: float, **option
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what the client libraries raise into RefusedError and Unreachable."""
+    """Turn what the client libraries raise into RefusedError and Unreachable, of a time-out TimedOut."""
     try:
         yield
     except ApiException as error:
@@ -93,7 +105,9 @@ def translated() -> Iterator[None]:
             raise Unreachable(f"API server: {error.reason}") from error
         raise RefusedError(error.status, _message(error)) from error
     except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError, OSError, config.ConfigException) as error:
-        raise Unreachable(f"API server: {error}") from error
+        late = isinstance(error, urllib3.exceptions.TimeoutError)
+        refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # which is a TimeoutError there
+        raise (TimedOut if late and not refused else Unreachable)(f"API server: {error}") from error
 
 
 def _message(error: ApiException) -> str:

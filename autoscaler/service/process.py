@@ -329,7 +329,13 @@ class Controller:
                 clock=SystemClock(),
                 signals=read or self._sources.signals_of(job, partial(namespace.elsewhere, job.deployment)),
                 fleet=WatchedFleet(namespace, job.deployment),
-                actuator=ClusterActuator(*where, forbidden, REQUEST_S, manager=self._manager),
+                actuator=ClusterActuator(
+                    *where,
+                    forbidden,
+                    REQUEST_S,
+                    manager=self._manager,
+                    failed=partial(self._metrics.count_write_error, name),
+                ),
                 journal=self._recorder,
                 trainer=Elsewhere(trainer, self._learner.learn),
             )

@@ -34,6 +34,8 @@ class Metrics:
         unread = "Signals that could not be read."
         self.problems = counter("speech_autoscaler_signal_problems", unread, ["target", "cause"])
         self.writes = counter("speech_autoscaler_writes", "Writes to the cluster.", ["target", "kind", "result"])
+        failed = "Requests to write to the cluster that failed, also where they were tried again."
+        self.write_errors = counter("speech_autoscaler_write_errors", failed, ["target", "kind", "error"])
         contested = "1 while a target is held because somebody else changes its size again and again."
         self.contested = gauge("speech_autoscaler_contested", contested, by_target)
         self.failures = counter("speech_autoscaler_tick_failures", "Ticks that ended in an error of ours.", by_target)
@@ -63,6 +65,7 @@ class Metrics:
         self._of_targets = (
             *(self.desired, self.pods, self.decisions, self.insight, self.problems, self.writes, self.contested),
             *(
+                self.write_errors,
                 self.failures,
                 self.skipped,
                 self.refused,
@@ -79,6 +82,10 @@ class Metrics:
         self._newest_s.pop(target, None)
         for metric in self._of_targets:
             metric.remove_by_labels({"target": target})
+
+    def count_write_error(self, target: str, kind: str, error: str) -> None:
+        """Take a request to write that failed."""
+        self.write_errors.labels(target, kind, error).inc()
 
     def starts(self, target: str, typical: Typical) -> None:
         """Show what starts of one kind take; no type of its nodes: the label is empty, which is none."""

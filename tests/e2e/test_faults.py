@@ -6,7 +6,7 @@ The controller runs once for all tests of this file; each test has a target of i
 import itertools
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from kubernetes import client
@@ -21,6 +21,7 @@ from rig.web import Reply, website
 
 from autoscaler.model import Hindrance
 from autoscaler.service.process import STOP_S
+from autoscaler.service.wiring import REQUEST_S
 
 pytestmark = [
     pytest.mark.cluster,
@@ -45,6 +46,10 @@ TARGETS = (
     "disturbed",
     "forbidden",
 )
+
+
+WRITE_ERRORS = "speech_autoscaler_write_errors_total"
+ERRORS = "conflict", "forbidden", "not found", "refused", "server error", "throttled", "timeout", "unreachable"
 
 
 @dataclass
@@ -78,6 +83,12 @@ class World:
         """Let so many decisions more be made for a target."""
         before = self.decisions(name)
         wait_for(f"{count} decisions for {name}", lambda: self.decisions(name) >= before + count)
+
+    def write_errors(self, name):
+        """Requests to write a target that failed, by kind."""
+        target = f"{self.installed.namespace}/{name}"
+        found = {kind: self.ours.metric(WRITE_ERRORS, target=target, kind="scale", error=kind) for kind in ERRORS}
+        return {kind: count for kind, count in found.items() if count}
 
     def attempts(self, name):
         """Sizes that were sent to the API server for a target, with the status of each."""
@@ -133,17 +144,26 @@ def test_growth_is_not_starved_by_conflicts(world):
     assert [replicas for replicas, status in attempts if status == 200] == [5, 8, 11, 14, 17, 20]
     conflicts = [index for index, (_, status) in enumerate(attempts) if status == 409]
     assert len(conflicts) >= 2
+    assert world.write_errors("conflicts") == {"conflict": len(conflicts)}
     assert all(attempts[index + 1] == (attempts[index][0], 200) for index in conflicts), "at once, and the same size"
 
 
 def test_an_api_server_that_refuses_is_asked_again_at_the_next_tick(world):
     target = world.deploy("refused", busy=BUSY)
-    answers = iter([refused(503), refused(429), CUT, refused(500)])
+    unheard = replace(delayed(REQUEST_S + 1.0), cut=True)
+    answers = iter([refused(503), refused(429), CUT, refused(403), unheard, refused(500)])
     world.between.treat = lambda asked: next(answers, WELL) if asked.scales("refused") else WELL
     wait_for("growth", lambda: grown(target))
     assert next(answers, None) is None
     wait_for("it to be said", lambda: any("503" in said for said in world.events("ScaleFailed", "refused")))
     assert [status for _, status in world.attempts("refused")] == [200]
+    assert world.write_errors("refused") == {
+        "server error": 2,
+        "throttled": 1,
+        "unreachable": 1,
+        "forbidden": 1,
+        "timeout": 1,
+    }
 
 
 def test_a_leader_that_is_cut_off_stops_to_lead_and_goes_on_when_it_is_back(world):
