@@ -6,12 +6,14 @@ their heartbeat stay off for that reason.
 
 from __future__ import annotations
 
+import json
 import ssl
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rig import programs
@@ -54,6 +56,7 @@ class ControlPlane:
 
     folder: Path
     url: str
+    etcd_url: str
     kubeconfig: Path
     keys: Keys
     processes: dict[str, Process]
@@ -63,8 +66,10 @@ class ControlPlane:
         """One JSON event a line, for every request."""
         return self.folder / "audit.log"
 
-    def restart_api_server(self) -> None:
-        """As after a crash: it remembers nothing but what is in etcd, so places of older watches are gone (410)."""
+    def restart_and_forget(self) -> None:
+        """Compact etcd and restart the API server: where older watches stood nobody knows any more (410)."""
+        revision = _ask(f"{self.etcd_url}/v3/kv/range", key="AA==")["header"]["revision"]
+        _ask(f"{self.etcd_url}/v3/kv/compaction", revision=revision)
         server = self.processes["kube-apiserver"]
         server.restart()
         assert _ready(f"{self.url}/readyz", self.keys, server), server.tail()
@@ -128,12 +133,18 @@ def _answering(folder: Path, keys: Keys, flags: Sequence[str], stack: ExitStack)
         if _ready(f"{url}/readyz", keys, server):
             stack.callback(etcd.kill)
             stack.callback(server.kill)  # its polite end waits for watches, ten seconds
-            return ControlPlane(
-                folder, url, _kubeconfig(folder, url, keys), keys, {"etcd": etcd, "kube-apiserver": server}
-            )
+            kubeconfig, processes = _kubeconfig(folder, url, keys), {"etcd": etcd, "kube-apiserver": server}
+            return ControlPlane(folder, url, f"http://127.0.0.1:{client}", kubeconfig, keys, processes)
         server.kill()
         etcd.kill()
     raise Late(f"the API server did not become ready:\n{server.tail()}")
+
+
+def _ask(url: str, **body: str) -> dict[str, Any]:
+    """etcd, through its gateway for JSON."""
+    with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=10) as response:
+        found: dict[str, Any] = json.load(response)
+        return found
 
 
 def _ready(url: str, keys: Keys, server: Process) -> bool:
