@@ -79,6 +79,7 @@ class SharedQuery:
         self._monotonic = monotonic
         self._asking = threading.Lock()
         self._books = threading.Lock()
+        self._failure: Unreachable | None = None
         self._standings: dict[Subject, _Standing] = {}
         self._batches: dict[Subject, tuple[Subject, ...]] = {}
         self._most_pods = min(MOST_PODS, MOST_SERIES // _series_a_pod(exporter))
@@ -103,10 +104,7 @@ class SharedQuery:
             Unreachable: Prometheus gave no usable answer, to this target or to one that asked for it too.
             InvalidInput: it refused the query.
         """
-        portion = self._waiting(subject, from_s)
-        if portion is None:
-            with self._asking:  # whoever waits here may meanwhile have been asked for
-                portion = self._waiting(subject, from_s) or self._ask(subject, from_s, until_s)
+        portion = self._waiting(subject, from_s) or self._in_turn(subject, from_s, until_s)
         if portion.failure is not None:
             raise type(portion.failure)(*portion.failure.args)
         return portion
@@ -135,6 +133,20 @@ class SharedQuery:
             return None
         return portion if portion.failure is not None or portion.from_s <= from_s else None
 
+    def _in_turn(self, subject: Subject, from_s: float, until_s: float) -> Portion:
+        """Ask as soon as nobody else does.
+
+        Who comes while a Prometheus that failed last is asked again is told so at once: it may hang, and threads for
+        ticks, also those of targets with another Prometheus, are few.
+        """
+        failure = self._failure
+        if not self._asking.acquire(blocking=failure is None):
+            return Portion(until_s, from_s, failure=failure)
+        try:  # whoever has waited may meanwhile have been asked for
+            return self._waiting(subject, from_s) or self._ask(subject, from_s, until_s)
+        finally:
+            self._asking.release()
+
     def _ask(self, subject: Subject, from_s: float, until_s: float) -> Portion:
         """Ask for a target and for all that can be asked for with it; gives its own portion."""
         with self._books:
@@ -144,10 +156,12 @@ class SharedQuery:
         try:
             answer = self._prometheus.query(_promql(self.exporter, batch, until_s - from_s))
         except (Unreachable, InvalidInput) as failure:
+            self._failure = None if isinstance(failure, TooLarge | InvalidInput) else failure
             portions = dict.fromkeys(batch, Portion(until_s, from_s, failure=failure))
             if isinstance(failure, TooLarge | InvalidInput) and len(batch) > 1:
                 self._ask_less()
         else:
+            self._failure = None
             shares = split(answer.series, self.exporter, batch)
             portions = {each: Portion(until_s, from_s, share, answer.warnings) for each, share in shares.items()}
         asked_s = self._monotonic()

@@ -1,6 +1,8 @@
 """One query for many targets: who is asked for together, who gets what, and what a failure is to each."""
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
@@ -150,6 +152,39 @@ def test_a_failure_is_waited_for_once_and_told_to_each():
     assert len(played.asked) == 1
     played.fault = None
     assert pods_of(query.read(TTS, NOW_S - 30, NOW_S)) == []
+
+
+class Hung(Played):
+    """It says when it is asked, and keeps the caller until it is let go."""
+
+    def __init__(self):
+        super().__init__(fault=Unreachable("no answer in time"))
+        self.begun, self.let_go = threading.Event(), threading.Event()
+
+    def query(self, promql, at_s=None):
+        self.begun.set()
+        assert self.let_go.wait(10.0)
+        return super().query(promql, at_s)
+
+
+def test_nobody_waits_in_turn_for_one_that_failed_last():
+    """It may hang: else its targets would hold all threads for ticks, those of other targets too."""
+    played = Hung()
+    played.let_go.set()
+    query = shared(played, TTS, OTHER)
+    with pytest.raises(Unreachable):
+        query.read(TTS, NOW_S - 30, NOW_S)
+    played.begun.clear()
+    played.let_go.clear()
+    played.fault = None
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(query.read, TTS, NOW_S - 30, NOW_S)
+        assert played.begun.wait(10.0)
+        with pytest.raises(Unreachable, match="no answer in time"):
+            query.read(ASR, NOW_S - 30, NOW_S)
+        played.let_go.set()
+        assert pods_of(first.result(10.0)) == []
+    assert pods_of(query.read(ASR, NOW_S - 30, NOW_S)) == []
 
 
 @pytest.mark.parametrize("fault", [TooLarge("an answer of more than 64 MiB"), InvalidInput("too many samples")])
