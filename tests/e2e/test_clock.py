@@ -74,11 +74,14 @@ def dated(tmp_path):
 
 @pytest.mark.parametrize("shift_s", [6.0, -6.0], ids=["set forwards", "set back"])
 def test_the_clock_that_dates_samples_is_set_wrong_and_right_again(installed, dated, shift_s):
-    """Ahead, samples are of a time to come, and later ones too old to be taken; behind, they are too old at once."""
+    """Ahead, samples are of a time to come, and later ones too old to be taken; behind, they are too old at once.
+
+    What came while nothing was taken can seem to have come at once, and would be more pods: three are the maximum here.
+    """
     dating, server = dated
     tts = installed.cluster.deploy(installed.namespace, "tts", 3)
     carry(dating, tts, STEADY)
-    policies = installed.policies(tts=policy("tts", server.url))
+    policies = installed.policies(tts=policy("tts", server.url, most=3))
     with installed.leading(installed.pods()[0], policies) as ours:
         wait_for("the first decisions on data", lambda: seen(installed))
         dating.shift_s = shift_s
