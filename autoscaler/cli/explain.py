@@ -79,7 +79,7 @@ def _live(target: str, kubeconfig: Path, namespace: str | None, *, as_json: bool
     import orjson
 
     from autoscaler.cluster.api import RefusedError, connect, own_namespace
-    from autoscaler.cluster.status import reported
+    from autoscaler.cluster.reports import reported
 
     where = namespace or own_namespace(kubeconfig)
     name = target if "/" in target else f"{where}/{target}"

@@ -34,20 +34,20 @@ def resume(target: Target, kubeconfig: Kubeconfig = None, namespace: Namespace =
 
 
 def _set(target: str, kubeconfig: Path | None, namespace: str | None, *, paused: bool) -> None:
-    from autoscaler.cluster import status
+    from autoscaler.cluster import reports
     from autoscaler.cluster.api import RefusedError, connect, own_namespace
 
     api = connect(kubeconfig)
     where = namespace or own_namespace(kubeconfig)
     name = target if "/" in target else f"{where}/{target}"
     try:
-        known = status.known(api, where, name)
-        if not known and not status.is_there(api, name):
+        known = reports.known(api, where, name)
+        if not known and not reports.is_there(api, name):
             raise InvalidInput(
                 f"{name}: no such Deployment, and no controller in namespace {where} has told of it — nothing is "
                 f"{'paused' if paused else 'resumed'}; `autoscaler status` shows the targets"
             )
-        status.pause(api, where, name, paused=paused)
+        reports.pause(api, where, name, paused=paused)
     except RefusedError as error:
         raise InvalidInput(f"{name}: {error}") from error
     if not known:

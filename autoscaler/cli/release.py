@@ -31,18 +31,18 @@ def release(
 
     Example: `autoscaler release --all --namespace voice-inference`
     """
-    from autoscaler.cluster import status
     from autoscaler.cluster.api import RefusedError, connect, own_namespace
+    from autoscaler.cluster.reports import pause, reported
 
     if all_targets == bool(targets):
         raise InvalidInput("release: name targets, or give --all")
     api = connect(kubeconfig)
     where = namespace or own_namespace(kubeconfig)
     try:
-        names = targets or [each.target for each in status.reported(api, where)]
+        names = targets or [each.target for each in reported(api, where)]
         failed = False
         for name in (name if "/" in name else f"{where}/{name}" for name in names):
-            status.pause(api, where, name, paused=True)
+            pause(api, where, name, paused=True)
             failed |= not _released(api, name)
     except RefusedError as error:
         raise InvalidInput(f"namespace {where}: {error}") from error

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
     from rich.table import Table
 
-    from autoscaler.cluster.status import Reported
+    from autoscaler.cluster.reports import Reported
 
 REFRESH_S = 2.0
 WAIT_S = 5.0
@@ -60,7 +60,7 @@ def _read(api: ApiClient, namespace: str) -> tuple[list[Reported], str]:
     """The statuses, and who leads."""
     from autoscaler.cluster.api import RefusedError
     from autoscaler.cluster.lease import LEASE, ClusterLease
-    from autoscaler.cluster.status import reported
+    from autoscaler.cluster.reports import reported
 
     try:
         lease = ClusterLease(api, namespace, LEASE, WAIT_S).read()

@@ -41,7 +41,7 @@ STATUS, EXPLAINED, MEMORY = "status.json", "explained", "memory.json"
 REFRESH_S = 300.0
 """So often a status is written in which nothing has changed: its figures move, and it says that we live."""
 _LONGEST_NAME = 253
-_FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
+_NOT_FOUND, _CONFLICT = 404, 409
 _NOT_PAUSED = frozenset({"", "false", "no", "off", "0"})
 _FIGURE = re.compile(r"\d+(?:\.\d+)?")
 _log = structlog.get_logger(__name__)
@@ -74,7 +74,7 @@ def status_view(config_map: Object) -> StatusView:
     """Read a status ConfigMap."""
     metadata = config_map["metadata"]
     data = config_map.get("data") or {}
-    return StatusView(metadata["uid"], metadata["name"], is_paused(data), data.get(MEMORY), said_in(_parsed(data)))
+    return StatusView(metadata["uid"], metadata["name"], is_paused(data), data.get(MEMORY), said_in(parsed(data)))
 
 
 def is_paused(data: Mapping[str, str]) -> bool:
@@ -266,106 +266,13 @@ class Statuses:
             _log.exception("status not written", target=target)
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """What a target's ConfigMap says."""
-
-    target: str
-    paused: bool
-    status: Mapping[str, Any]
-    """As `status.json` has it; empty before the first decision."""
-    explained: str
-
-
-def reported(api: client.ApiClient, namespace: str, timeout_s: float = 10.0) -> list[Reported]:
-    """The statuses of all targets of the controller in a namespace, by name.
-
-    Raises:
-        RefusedError: the server refused.
-        Unreachable: no answer in time.
-    """
-    selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
-    listed = client.CoreV1Api(api).list_namespaced_config_map
-    found = answer(listed, namespace, label_selector=selector, timeout_s=timeout_s)["items"]
-    return sorted(map(_reported, found), key=lambda each: each.target)
-
-
-def _reported(config_map: Object) -> Reported:
-    data = config_map.get("data") or {}
-    status = _parsed(data)
-    name = config_map["metadata"]["name"].removeprefix("autoscaler.").replace(".", "/", 1)
-    return Reported(str(status.get("target", name)), is_paused(data), status, str(data.get(EXPLAINED, "")))
-
-
-def _parsed(data: Mapping[str, str]) -> dict[str, Any]:
+def parsed(data: Mapping[str, str]) -> dict[str, Any]:
     """What `status.json` says; nothing where somebody has edited it to nonsense."""
     try:
         status = orjson.loads(data.get(STATUS, "{}"))
     except orjson.JSONDecodeError:
         return {}
     return status if isinstance(status, dict) else {}
-
-
-def paused_now(api: client.ApiClient, namespace: str, target: str, timeout_s: float = 3.0) -> bool:
-    """Ask whether somebody has paused a target of the controller in a namespace; the controller may list, not get.
-
-    Raises:
-        RefusedError: the server refused.
-        Unreachable: no answer in time.
-    """
-    listed = client.CoreV1Api(api).list_namespaced_config_map
-    selector = f"metadata.name={config_map_name(target)}"
-    found = answer(listed, namespace, field_selector=selector, timeout_s=timeout_s)["items"]
-    return any(is_paused(each.get("data") or {}) for each in found)
-
-
-def known(api: client.ApiClient, namespace: str, target: str, timeout_s: float = 3.0) -> bool:
-    """Whether a controller in a namespace has told of a target, or somebody has paused it there.
-
-    Raises:
-        RefusedError: the server refused.
-        Unreachable: no answer in time.
-    """
-    read = client.CoreV1Api(api).read_namespaced_config_map
-    return _found(partial(answer, read, config_map_name(target), namespace, timeout_s=timeout_s))
-
-
-def is_there(api: client.ApiClient, target: str, timeout_s: float = 3.0) -> bool:
-    """Whether a Deployment is there; one that may not be looked for may be.
-
-    Raises:
-        RefusedError: the server refused.
-        Unreachable: no answer in time.
-    """
-    namespace, _, name = target.partition("/")
-    try:
-        return _found(
-            partial(answer, client.AppsV1Api(api).read_namespaced_deployment, name, namespace, timeout_s=timeout_s)
-        )
-    except RefusedError as error:
-        if error.status != _FORBIDDEN:
-            raise
-        return True
-
-
-def _found(read: Callable[[], object]) -> bool:
-    try:
-        read()
-    except RefusedError as error:
-        if error.status != _NOT_FOUND:
-            raise
-        return False
-    return True
-
-
-def pause(api: client.ApiClient, namespace: str, target: str, *, paused: bool, timeout_s: float = 3.0) -> None:
-    """Pause or resume a target, whether or not anything was told of it.
-
-    Raises:
-        RefusedError: the server refused.
-        Unreachable: no answer in time.
-    """
-    put(client.CoreV1Api(api), namespace, target, {"paused": "true" if paused else "false"}, timeout_s)
 
 
 def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, str], timeout_s: float) -> None:

@@ -14,8 +14,8 @@ from kubernetes import client
 from autoscaler.cluster.actuator import ClusterActuator
 from autoscaler.cluster.api import RefusedError, manager_of
 from autoscaler.cluster.fleet import ClusterFleet
+from autoscaler.cluster.reports import paused_now
 from autoscaler.cluster.rivals import rival
-from autoscaler.cluster.status import paused_now
 from autoscaler.loop import Ports, begin, tick
 from autoscaler.model import Cause, Missing, Tick, Unreachable
 from autoscaler.service.sources import Sources

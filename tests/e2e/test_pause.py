@@ -5,7 +5,7 @@ from rig.command import autoscaler
 
 from autoscaler.cli import exits
 from autoscaler.cluster.api import connect
-from autoscaler.cluster.status import reported
+from autoscaler.cluster.reports import reported
 
 pytestmark = pytest.mark.cluster
 
