@@ -33,13 +33,25 @@ def resume(target: Target, kubeconfig: Kubeconfig = None, namespace: Namespace =
     _set(target, kubeconfig, namespace, paused=False)
 
 
+def named(target: str, namespace: str) -> str:
+    """A target's full name; one without a namespace is beside the controller.
+
+    Raises:
+        InvalidInput: it names nothing.
+    """
+    space, slash, name = target.rpartition("/")
+    if not name or (slash and not space) or "/" in space:
+        raise InvalidInput(f"target {target!r}: give `namespace/name`, or a name in namespace {namespace}")
+    return f"{space or namespace}/{name}"
+
+
 def _set(target: str, kubeconfig: Path | None, namespace: str | None, *, paused: bool) -> None:
     from autoscaler.cluster import reports
     from autoscaler.cluster.api import RefusedError, connect, own_namespace
 
     api = connect(kubeconfig)
     where = namespace or own_namespace(kubeconfig)
-    name = target if "/" in target else f"{where}/{target}"
+    name = named(target, where)
     try:
         known = reports.known(api, where, name)
         if not known and not reports.is_there(api, name):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoscaler.cli import exits
-from autoscaler.cli.pause import Kubeconfig, Namespace
+from autoscaler.cli.pause import Kubeconfig, Namespace, named
 from autoscaler.model import InvalidInput
 
 if TYPE_CHECKING:
@@ -32,16 +32,18 @@ def release(
     Example: `autoscaler release --all --namespace voice-inference`
     """
     from autoscaler.cluster.api import RefusedError, connect, own_namespace
-    from autoscaler.cluster.reports import pause, reported
+    from autoscaler.cluster.reports import is_there, pause, reported
 
     if all_targets == bool(targets):
         raise InvalidInput("release: name targets, or give --all")
     api = connect(kubeconfig)
     where = namespace or own_namespace(kubeconfig)
     try:
-        names = targets or [each.target for each in reported(api, where)]
+        names = [named(each, where) for each in targets or ()] or [each.target for each in reported(api, where)]
+        if targets and (absent := [name for name in names if not is_there(api, name)]):
+            raise InvalidInput(f"{', '.join(absent)}: no such Deployment — nothing is released")
         failed = False
-        for name in (name if "/" in name else f"{where}/{name}" for name in names):
+        for name in names:
             pause(api, where, name, paused=True)
             failed |= not _released(api, name)
     except RefusedError as error:

@@ -13,6 +13,8 @@ from autoscaler.spec.document import Route, Value, shown
 from autoscaler.spec.values import format_duration, format_moment, parse_duration, parse_moment
 
 PEERS = ("hpa", "keda", "kpa")
+MOST_WEIGHED = 400
+"""Pods that a predictive policy may have: its table of what each size misses grows with their square, to 19 MB here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def policy_clashes(file: Plain) -> Iterator[Clash]:
         _fixed_in_bounds,
         _idle_below_minimum,
         _zero_where_allowed,
-        _predictive_prices,
+        _predictive_in_reach,
         _events_whole,
         _metrics_read_somehow,
         _windows_over_scrapes,
@@ -183,12 +185,15 @@ def _zero_where_allowed(file: Plain, at: Route) -> Iterator[Clash]:
         yield Clash((*at, "replicas", "min"), "0 — at least 1 without an Object or External metric")
 
 
-def _predictive_prices(file: Plain, at: Route) -> Iterator[Clash]:
+def _predictive_in_reach(file: Plain, at: Route) -> Iterator[Clash]:
     rule = (*at, "policy")
     if file.at(*rule, "type") != "predictive":
         return
     if file.whole(*at, "replicas", "min") == 0:
         yield Clash((*at, "replicas", "min"), "0 — at least 1: with no pod nobody counts the requests to come")
+    for bound in ((*at, "replicas", "max"), (*at, "workload", "replicas", "max")):
+        if (pods := file.whole(*bound)) is not None and pods > MOST_WEIGHED:
+            yield Clash(bound, f"{pods} — at most {MOST_WEIGHED} with a predictive policy: it weighs every size")
     first, most = file.seconds(*rule, "firstPrice"), file.seconds(*rule, "mostPrice")
     if first is not None and most is not None and first > most:
         yield Clash((*rule, "firstPrice"), f"{format_duration(first)} — at most mostPrice, {format_duration(most)}")

@@ -26,6 +26,22 @@ def test_a_name_that_means_nothing_is_neither_paused_nor_resumed(cluster, namesp
     assert paused(cluster, namespace) == {}
 
 
+@pytest.mark.parametrize("command", ["pause", "resume", "release"])
+@pytest.mark.parametrize("name", ["", "shop/", "/tts", "shop/tts/0"])
+def test_a_name_that_cannot_be_one_is_refused(namespace, operators_kubeconfig, command, name):
+    ended = autoscaler(command, name, "--kubeconfig", operators_kubeconfig)
+    assert (ended.code, ended.out) == (exits.USAGE, "")
+    assert f"target {name!r}: give `namespace/name`, or a name in namespace {namespace}" in ended.err
+
+
+def test_of_names_of_which_one_means_nothing_none_is_released(cluster, namespace, operators_kubeconfig):
+    cluster.deploy(namespace, "tts", 1)
+    ended = autoscaler("release", "tts", "tss", "--kubeconfig", operators_kubeconfig)
+    assert (ended.code, ended.out) == (exits.USAGE, "")
+    assert f"{namespace}/tss: no such Deployment — nothing is released" in ended.err
+    assert paused(cluster, namespace) == {}
+
+
 def test_a_deployment_may_be_paused_before_any_controller_tells_of_it(cluster, namespace, operators_kubeconfig):
     cluster.deploy(namespace, "tts", 1)
     ended = autoscaler("pause", "tts", "--kubeconfig", operators_kubeconfig)

@@ -26,6 +26,14 @@ spec:
             id="never zero",
         ),
         pytest.param(
+            "  replicas: {min: 1, max: 400}\n  policy: {type: predictive}\n", None, id="as many as are weighed"
+        ),
+        pytest.param(
+            "  replicas: {min: 1, max: 401}\n  policy: {type: predictive}\n",
+            "6:27 spec.replicas.max: 401 — at most 400 with a predictive policy: it weighs every size",
+            id="no more than can be weighed",
+        ),
+        pytest.param(
             "  policy: {type: predictive}\n  standby: {mode: gated, min: 1, max: 2, price: 0.3}\n",
             None,
             id="spare pods may stand by",
