@@ -28,8 +28,8 @@ class ControllerProcess:
 
     def log(self) -> list[dict[str, Any]]:
         """Its log lines so far."""
-        lines = self.process.log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        *whole, _ = self.process.log.read_bytes().split(b"\n")  # it goes on writing the last one
+        return [json.loads(line) for line in whole if line.startswith(b"{")]
 
     @property
     def url(self) -> str:
