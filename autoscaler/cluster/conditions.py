@@ -18,6 +18,7 @@ REASONS: Mapping[Hindrance, str] = {
     Hindrance.NO_NODE: "Unschedulable",
     Hindrance.NO_IMAGE: "ImageNotPulled",
     Hindrance.FAILS: "ContainersFail",
+    Hindrance.LATE: "ProgressDeadlineExceeded",
 }
 """Of starts that do not go on."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ class ClusterFleet:
         deployment = deployment_view(answer(read, self._deployment, self._namespace, timeout_s=self._timeout_s))
         sets = self._list(self._apps.list_namespaced_replica_set, deployment.selector)
         pods = self._list(self._core.list_namespaced_pod, deployment.selector)
-        return fleet_of(deployment, map(replica_set_view, sets), map(pod_view, pods))
+        return fleet_of(deployment, map(replica_set_view, sets), map(pod_view, pods), time.time())
 
     def _list(self, call: Callable[..., Any], selector: str) -> list[Object]:
         found: list[Object] = answer(call, self._namespace, label_selector=selector, timeout_s=self._timeout_s)["items"]

@@ -28,6 +28,14 @@ class Halt:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unready:
+    """That one pod is not Ready, which may end by itself."""
+
+    since_s: float
+    message: str
+
+
 def halt_of(status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]) -> Halt | None:
     """Why a pod that is not Ready will not become so by itself; None: it may."""
     scheduled = conditions.get("PodScheduled", {})
@@ -38,6 +46,13 @@ def halt_of(status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any
         if (hindrance := _HOPELESS.get(waiting.get("reason"))) is not None:
             return Halt(hindrance, _quoted(waiting["reason"], _ended(container), waiting.get("message")))
     return None
+
+
+def unready_of(status: Mapping[str, Any], ready: Mapping[str, Any], since_s: float) -> Unready:
+    """What a pod that is not Ready waits for, as far as the cluster says: `ready` is its condition of that name."""
+    states = (each.get("state", {}) for each in status.get("containerStatuses") or ())
+    reasons = dict.fromkeys(state.get("waiting", {}).get("reason") for state in states)
+    return Unready(since_s, _quoted(*reasons, ready.get("message")))
 
 
 def refusal_of(status: Mapping[str, Any]) -> str:

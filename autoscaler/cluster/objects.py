@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from autoscaler.cluster.api import is_controller
-from autoscaler.cluster.hindrances import Halt, halt_of, hindered_of, refusal_of
-from autoscaler.model import Fleet, Phase, Pod, Rewrite
+from autoscaler.cluster.hindrances import Halt, Unready, halt_of, hindered_of, refusal_of, unready_of
+from autoscaler.model import Fleet, Hindrance, Phase, Pod, Rewrite
 
 Object = Mapping[str, Any]
 
@@ -24,6 +24,8 @@ HASH_LABEL = "pod-template-hash"
 _REVISION = "deployment.kubernetes.io/revision"
 _LONGEST_REVISION = 20
 """Digits: it is an int64."""
+_PROGRESS_DEADLINE_S = 600
+"""Of a Deployment that does not say (pkg/apis/apps/v1/defaults.go)."""
 _REMEMBERED = 16
 """Changes of the size by others."""
 
@@ -56,6 +58,8 @@ class DeploymentView:
     selector: str
     may_roll: bool
     """A rollout would be in progress: neither paused half-way nor past its progress deadline."""
+    deadline_s: float = _PROGRESS_DEADLINE_S
+    """How long a pod may take until it is Ready."""
     generation: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the pods that it makes."""
@@ -98,6 +102,14 @@ class PodView:
     pod: Pod
     halt: Halt | None = None
     """Why it will not become Ready by itself."""
+    unready: Unready | None = None
+    """Since when it is not Ready."""
+
+    def halted(self, now_s: float, deadline_s: float) -> Halt | None:
+        """Why it will not become Ready by itself, or has not for longer than a pod may take."""
+        if self.halt is None and self.unready is not None and now_s - self.unready.since_s > deadline_s:
+            return Halt(Hindrance.LATE, self.unready.message)
+        return self.halt
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +188,7 @@ def deployment_view(deployment: Object) -> DeploymentView:
         reported=status.get("replicas", 0),
         selector=selector_of(deployment),
         may_roll=not late and not spec.get("paused"),
+        deadline_s=spec.get("progressDeadlineSeconds", _PROGRESS_DEADLINE_S),
         labels=(spec["template"].get("metadata") or {}).get("labels") or {},
         sized=_sized(metadata.get("managedFields") or ()),
     )
@@ -206,11 +219,12 @@ def pod_view(pod: Object) -> PodView:
     ready = conditions.get("Ready", {})
     loaded = ready.get("status") == "True"
     halt = None if loaded else halt_of(status, conditions)
+    turned_s = seconds(ready.get("lastTransitionTime") or metadata["creationTimestamp"])
     seen = Pod(
         name=metadata["name"],
         phase=_phase(metadata, role, loaded=loaded),
         ordered_at_s=seconds(metadata["creationTimestamp"]),
-        loaded_at_s=seconds(ready.get("lastTransitionTime") or metadata["creationTimestamp"]) if loaded else None,
+        loaded_at_s=turned_s if loaded else None,
         gated=role not in ("serving", "draining"),
         stuck=halt is not None,
         uid=metadata["uid"],
@@ -220,7 +234,8 @@ def pod_view(pod: Object) -> PodView:
         role_since_s=_written_s(metadata),
     )
     ended = status.get("phase") in ("Failed", "Succeeded")
-    return PodView(metadata["uid"], metadata["name"], _owner(pod), ended, seen, halt)
+    unready = None if loaded else unready_of(status, ready, turned_s)
+    return PodView(metadata["uid"], metadata["name"], _owner(pod), ended, seen, halt, unready)
 
 
 def misdirected(deployment: DeploymentView, service: ServiceView, *, by_role: bool) -> str | None:
@@ -240,18 +255,27 @@ def misdirected(deployment: DeploymentView, service: ServiceView, *, by_role: bo
     return None
 
 
-def fleet_of(deployment: DeploymentView, sets: Iterable[ReplicaSetView], pods: Iterable[PodView]) -> Fleet:
+def fleet_of(
+    deployment: DeploymentView, sets: Iterable[ReplicaSetView], pods: Iterable[PodView], now_s: float
+) -> Fleet:
     """The fleet that a Deployment, its ReplicaSets and their pods make up.
 
     What belongs to it is told by owner UIDs alone: labels can be shared. Of the ReplicaSets the newest revision
     counts; an undone rollout makes an old one the newest.
+
+    Args:
+        deployment: what is sized.
+        sets: ReplicaSets, also others'.
+        pods: also others'.
+        now_s: the time, by the API's clock: pods that take too long are told.
     """
     owned = [each for each in sets if each.owner == deployment.uid]
     newest = max(owned, key=lambda each: each.age, default=None)
     uids = {each.uid for each in owned}
     ours = [each for each in pods if each.owner in uids and not each.ended]
     refusals = [(each.lacking, each.refusal) for each in owned]
-    halts = [(each.name, each.halt) for each in ours if each.halt is not None and not each.pod.ending]
+    starting = (each for each in ours if each.pod.phase is Phase.STARTING)
+    halts = ((each.name, each.halted(now_s, deployment.deadline_s)) for each in starting)
     return Fleet(
         replicas=deployment.replicas,
         pods=tuple(sorted((each.pod for each in ours), key=lambda pod: (pod.ordered_at_s, pod.name))),
@@ -262,7 +286,7 @@ def fleet_of(deployment: DeploymentView, sets: Iterable[ReplicaSetView], pods: I
         revision=newest.template if newest else "",
         starts_as=newest.starts_as if newest else "",
         rolling_out=deployment.may_roll and any(each.replicas > 0 for each in owned if each is not newest),
-        hindered=hindered_of(refusals, halts),
+        hindered=hindered_of(refusals, [(name, halt) for name, halt in halts if halt is not None]),
     )
 
 

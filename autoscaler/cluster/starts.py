@@ -108,7 +108,7 @@ def starting_pod(pod: Object) -> StartingPod:
     template = "-" + str((metadata.get("labels") or {}).get(HASH_LABEL, ""))
     images = tuple(sorted(str(each.get("image")) for each in spec.get("containers") or ()))
     return StartingPod(
-        *(seen.uid, seen.name, seen.owner, seen.ended, seen.pod, seen.halt),
+        *(seen.uid, seen.name, seen.owner, seen.ended, seen.pod, seen.halt, seen.unready),
         kind=Kind(images, tuple(sorted((spec.get("nodeSelector") or {}).items()))),
         node=spec.get("nodeName") or "",
         deployment="".join(each["name"] for each in owners).removesuffix(template),

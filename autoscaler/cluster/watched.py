@@ -156,7 +156,8 @@ class WatchedNamespace:
         if found is None:
             return Missing(Cause.ABSENT, f"no Deployment {self._namespace}/{deployment}")
         sets = self._sets.owned(found.uid)
-        fleet = fleet_of(found, sets, (pod for each in sets for pod in self._pods.owned(each.uid)))
+        pods = (pod for each in sets for pod in self._pods.owned(each.uid))
+        fleet = fleet_of(found, sets, pods, time.time())
         oldest_s = time.monotonic() - REWRITES_S
         return replace(fleet, rewrites=tuple(each for heard_s, each in found.rewrites if heard_s > oldest_s))
 

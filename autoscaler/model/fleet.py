@@ -47,6 +47,9 @@ class Hindrance(StrEnum):
     NO_NODE = "without a node"
     NO_IMAGE = "without image"
     FAILS = "whose containers fail"
+    LATE = "not Ready past the progress deadline"
+    """Without a cause that the cluster names: a model that never loads, a probe that asks in vain, a volume that is
+    not there."""
 
 
 @dataclass(frozen=True, slots=True)

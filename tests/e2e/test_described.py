@@ -4,7 +4,7 @@ import re
 
 import pytest
 from rig.processes import wait_for
-from rig.scene import BUSY, IDLE, carry, events, policy
+from rig.scene import BUSY, IDLE, carry, events, policy, status_of
 
 pytestmark = [
     pytest.mark.cluster,
@@ -19,8 +19,7 @@ PULL_FAILS = {
         | {"state": {"waiting": {"reason": "ImagePullBackOff"}}}
     ],
 }
-
-
+UNREADY = "containers with unready status: [server]"
 WHO = "speech-autoscaler"
 
 
@@ -68,3 +67,30 @@ def test_kubectl_shows_what_happened_to_a_target_and_why(installed, pods, promet
     for shown in (described(tts), listed(tts)):
         for kind, reason, text in expected:
             assert any(row[:2] == (kind, reason) and re.fullmatch(text, row[2]) for row in shown), (text, shown)
+
+
+def test_a_pod_that_runs_and_never_becomes_ready_is_told_past_the_deadline_of_its_deployment(
+    installed, pods, prometheus
+):
+    cluster, namespace = installed.cluster, installed.namespace
+    tts = cluster.deploy(namespace, "tts", 2)
+    cluster.apps.patch_namespaced_deployment("tts", namespace, {"spec": {"progressDeadlineSeconds": 4}})
+    carry(pods, tts, IDLE)
+
+    def pods_start():
+        conditions = status_of(cluster, namespace, "tts").get("conditions", ())
+        return next((each["status"], each["reason"]) for each in conditions if each["type"] == "PodsStart")
+
+    policies = installed.policies(tts=policy("tts", prometheus.url, most=3))
+    with installed.leading(installed.pods()[0], policies) as controller:
+        wait_for("a first decision", lambda: controller.metric("speech_autoscaler_decisions_total") > 0)
+        carry(pods, tts, BUSY)
+        [new] = wait_for("the new pod", lambda: [each for each in tts.pods() if each.status.phase == "Pending"])
+        tts.make_ready(new.metadata.name, ready=False)
+        tts.patch_status(new.metadata.name, {"conditions": [{"type": "Ready", "status": "False", "message": UNREADY}]})
+        [told] = wait_for("it to be told", lambda: events(cluster, namespace, "StartsStuck", "tts"))
+        assert told == f"1 pod not Ready past the progress deadline ({new.metadata.name}): {UNREADY}"
+        wait_for("the condition", lambda: pods_start() == ("False", "ProgressDeadlineExceeded"))
+        tts.settle(3)
+        wait_for("its end", lambda: pods_start() == ("True", "NoneStuck"))
+        assert len(events(cluster, namespace, "StartsStuck", "tts")) == 1

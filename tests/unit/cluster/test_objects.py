@@ -20,8 +20,8 @@ CREATED, LOADED = "2026-11-21T10:00:00Z", "2026-11-21T10:00:17Z"
 CREATED_S = 1795255200.0
 
 
-def fleet_of(deployment, sets, pods):
-    return objects.fleet_of(deployment_view(deployment), map(replica_set_view, sets), map(pod_view, pods))
+def fleet_of(deployment, sets, pods, now_s=CREATED_S + 60):
+    return objects.fleet_of(deployment_view(deployment), map(replica_set_view, sets), map(pod_view, pods), now_s)
 
 
 def pod_of(pod):
@@ -243,6 +243,42 @@ def test_starts_that_do_not_go_on_are_told_with_the_clusters_own_words(pods, sai
 )
 def test_orders_that_the_api_server_refuses_are_told_with_its_words(sets, said):
     assert [str(each) for each in fleet_of(deployment(replicas=5), sets, [pod("a")]).hindered] == said
+
+
+RUNS = "containers with unready status: [server]"
+
+
+def unready(waiting=None, message=RUNS, **given):
+    """Since 17 s after it was created."""
+    made = pod(ready=False, waiting=waiting, **given)
+    made["status"]["conditions"][0]["message"] = message
+    return made
+
+
+LATE = "1 pod not Ready past the progress deadline (p)"
+
+
+@pytest.mark.parametrize(
+    ("made", "after_s", "deadline_s", "said"),
+    [
+        pytest.param(unready(), 617, None, "", id="as long as it may take"),
+        pytest.param(unready(), 618, None, f"{LATE}: {RUNS}", id="it runs"),
+        pytest.param(unready(), 78, 60, f"{LATE}: {RUNS}", id="a deadline of its own"),
+        pytest.param(unready("ContainerCreating", "no"), 618, None, f"{LATE}: ContainerCreating: no", id="not yet"),
+        pytest.param(
+            unready("ImagePullBackOff"), 618, None, "1 pod without image (p): ImagePullBackOff", id="known why"
+        ),
+        pytest.param(unready(role="standby"), 618, None, f"{LATE}: {RUNS}", id="gated"),
+        pytest.param(unready(role="draining"), 618, None, "", id="it goes"),
+        pytest.param(unready(deleted=True), 618, None, "", id="it is being deleted"),
+        pytest.param(pod(), 9999, None, "", id="Ready"),
+    ],
+)
+def test_pods_that_are_not_ready_for_longer_than_they_may_take_are_told(made, after_s, deadline_s, said):
+    sized = deployment()
+    if deadline_s is not None:
+        sized["spec"]["progressDeadlineSeconds"] = deadline_s
+    assert "; ".join(map(str, fleet_of(sized, SETS, [made], CREATED_S + after_s).hindered)) == said
 
 
 def test_what_is_quoted_is_one_line_of_bounded_length():
