@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from kubernetes import client
 
-from autoscaler.cluster.api import FIELD_MANAGER, MERGE_PATCH, RefusedError, answer, kind_of
+from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer, kind_of
 from autoscaler.cluster.fleet import ClusterFleet
+from autoscaler.cluster.kinds import APPS, CORE, Kind
 from autoscaler.cluster.objects import COST_ANNOTATION, ROLE_LABEL
 from autoscaler.model import Action, Missing, Outcome, Relabel, Scale, Unreachable
 
@@ -46,8 +48,8 @@ class ClusterActuator:
         manager: str = FIELD_MANAGER,
         failed: Callable[[str, str], object] = lambda *_: None,
     ) -> None:
-        self._apps = client.AppsV1Api(api)
-        self._core = client.CoreV1Api(api)
+        self._deployments = Kind(api, APPS, "deployments")
+        self._pods = Kind(api, CORE, "pods")
         self._fleet = ClusterFleet(api, namespace, deployment, timeout_s)
         self._namespace = namespace
         self._deployment = deployment
@@ -66,7 +68,7 @@ class ClusterActuator:
         for _ in range(ATTEMPTS):
             body = {"metadata": {"resourceVersion": attempt.version}, "spec": {"replicas": action.replicas}}
             outcome, conflict = self._write(
-                action, self._apps.patch_namespaced_deployment_scale, self._deployment, body
+                action, partial(self._deployments.patch, part="scale"), self._deployment, body
             )
             if not conflict:
                 return outcome
@@ -86,7 +88,7 @@ class ClusterActuator:
             "labels": {ROLE_LABEL: action.role},
             "annotations": {COST_ANNOTATION: DELETION_COST[action.role]},
         }
-        outcome, _ = self._write(action, self._core.patch_namespaced_pod, action.pod, {"metadata": metadata})
+        outcome, _ = self._write(action, self._pods.patch, action.pod, {"metadata": metadata})
         return outcome
 
     def _write(
@@ -102,7 +104,6 @@ class ClusterActuator:
                 self._namespace,
                 body,
                 field_manager=self._manager,
-                _content_type=MERGE_PATCH,
                 timeout_s=self._timeout_s,
             )
         except (RefusedError, Unreachable) as error:

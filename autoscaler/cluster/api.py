@@ -15,7 +15,6 @@ from kubernetes.client.exceptions import ApiException
 
 from autoscaler.model import InvalidInput, Unreachable
 
-MERGE_PATCH = "application/merge-patch+json"
 FIELD_MANAGER = "speech-autoscaler"
 CONNECTIONS = 32
 """Watches hold one each, five a namespace."""
@@ -82,17 +81,14 @@ def own_namespace(kubeconfig: Path | None = None) -> str:
 
 
 def answer(call: Callable[..., Any], *arguments: Any, timeout_s: float, **options: Any) -> Any:  # noqa: ANN401
-    """What a method of a generated API class answers, parsed.
-
-    The generated models are left aside: they validate and copy every field of thousands of pods.
+    """What a method of a `Kind` answers, parsed.
 
     Raises:
         RefusedError: the server refused (404, 409, 403, 422, 429, 5xx …).
         Unreachable: no usable answer in time.
     """
     with translated():
-        response = call(*arguments, _preload_content=False, _request_timeout=timeout_s, **options)
-        return orjson.loads(response.data)
+        return orjson.loads(call(*arguments, timeout_s=timeout_s, **options).data)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from kubernetes import client
 
 from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
 from autoscaler.cluster.conditions import contest_of, limit_of
+from autoscaler.cluster.kinds import EVENTS, Kind
 from autoscaler.cluster.lease import wall_clock
 from autoscaler.model import Cause, Decision, Fleet, Mode, Observation, Scale, Tick, Unreachable
 
@@ -197,7 +198,7 @@ class Announcer:
     def __init__(
         self, api: client.ApiClient, identity: str, forbidden: Callable[[], str | None], timeout_s: float = 3.0
     ) -> None:
-        self._api = client.EventsV1Api(api)
+        self._events = Kind(api, EVENTS, "events")
         self._identity = identity
         self._forbidden = forbidden
         self._timeout_s = timeout_s
@@ -252,7 +253,7 @@ class Announcer:
             },
         }
         try:
-            answer(self._api.create_namespaced_event, namespace, body, timeout_s=self._timeout_s)
+            answer(self._events.create, namespace, body, timeout_s=self._timeout_s)
         except (RefusedError, Unreachable) as error:
             self.lost += 1
             _log.warning("event not written", target=target, reason=note.reason, error=str(error))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
 from kubernetes import client
 
 from autoscaler.cluster.api import RefusedError, answer
+from autoscaler.cluster.kinds import APPS, CORE, Kind
 from autoscaler.cluster.objects import Object, deployment_view, fleet_of, pod_view, replica_set_view
 from autoscaler.model import Cause, Fleet, Missing, Unreachable
 
@@ -20,8 +19,9 @@ class ClusterFleet:
     """
 
     def __init__(self, api: client.ApiClient, namespace: str, deployment: str, timeout_s: float = 3.0) -> None:
-        self._apps = client.AppsV1Api(api)
-        self._core = client.CoreV1Api(api)
+        self._deployments = Kind(api, APPS, "deployments")
+        self._sets = Kind(api, APPS, "replicasets")
+        self._pods = Kind(api, CORE, "pods")
         self._namespace = namespace
         self._deployment = deployment
         self._timeout_s = timeout_s
@@ -37,12 +37,13 @@ class ClusterFleet:
             return Missing(Cause.UNREACHABLE, str(error))
 
     def _read(self) -> Fleet:
-        read = self._apps.read_namespaced_deployment
+        read = self._deployments.read
         deployment = deployment_view(answer(read, self._deployment, self._namespace, timeout_s=self._timeout_s))
-        sets = self._list(self._apps.list_namespaced_replica_set, deployment.selector)
-        pods = self._list(self._core.list_namespaced_pod, deployment.selector)
+        sets = self._list(self._sets, deployment.selector)
+        pods = self._list(self._pods, deployment.selector)
         return fleet_of(deployment, map(replica_set_view, sets), map(pod_view, pods), time.time())
 
-    def _list(self, call: Callable[..., Any], selector: str) -> list[Object]:
-        found: list[Object] = answer(call, self._namespace, label_selector=selector, timeout_s=self._timeout_s)["items"]
+    def _list(self, kind: Kind, selector: str) -> list[Object]:
+        listed = answer(kind.list, self._namespace, label_selector=selector, timeout_s=self._timeout_s)
+        found: list[Object] = listed["items"]
         return found

@@ -22,6 +22,7 @@ import structlog
 from kubernetes import client
 
 from autoscaler.cluster.api import RefusedError, answer
+from autoscaler.cluster.kinds import COORDINATION, Kind
 from autoscaler.cluster.objects import Object
 from autoscaler.model import InvalidInput, Unreachable
 
@@ -170,7 +171,7 @@ class ClusterLease:
     """LeaseStore on the API server."""
 
     def __init__(self, api: client.ApiClient, namespace: str, name: str, timeout_s: float) -> None:
-        self._api = client.CoordinationV1Api(api)
+        self._leases = Kind(api, COORDINATION, "leases")
         self._namespace = namespace
         self._name = name
         self._timeout_s = timeout_s
@@ -178,7 +179,7 @@ class ClusterLease:
     def read(self) -> Record | None:
         """See `LeaseStore`."""
         try:
-            return _record(self._ask(self._api.read_namespaced_lease, self._name, self._namespace))
+            return _record(self._ask(self._leases.read, self._name, self._namespace))
         except RefusedError as error:
             if error.status == _NOT_FOUND:
                 return None
@@ -186,11 +187,11 @@ class ClusterLease:
 
     def create(self, record: Record) -> Record:
         """See `LeaseStore`."""
-        return self._write(self._api.create_namespaced_lease, (self._namespace,), replace(record, version=""))
+        return self._write(self._leases.create, (self._namespace,), replace(record, version=""))
 
     def replace(self, record: Record) -> Record:
         """See `LeaseStore`."""
-        return self._write(self._api.replace_namespaced_lease, (self._name, self._namespace), record)
+        return self._write(self._leases.replace, (self._name, self._namespace), record)
 
     def _write(self, call: Callable[..., object], where: tuple[str, ...], record: Record) -> Record:
         try:

@@ -132,7 +132,7 @@ class Reflector:
     """Keeps one mirror up to date, in a thread of its own.
 
     Args:
-        call: a generated `list_namespaced_…` method.
+        call: the `list` of a `Kind`.
         namespace: whose objects.
         mirror: what to keep up to date.
         watch_s: when the server shall end a watch.
@@ -272,8 +272,7 @@ class Reflector:
                 resource_version=version,
                 allow_watch_bookmarks=True,
                 timeout_seconds=max(1, round(self._watch_s)),
-                _preload_content=False,
-                _request_timeout=(self._timeout_s, self._silence_s),
+                timeout_s=(self._timeout_s, self._silence_s),
             )
             pending = b""
             try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from kubernetes import client
 
+from autoscaler.cluster.kinds import CORE, Kind
 from autoscaler.cluster.mirror import Mirror, Reflector
 from autoscaler.cluster.objects import Object
 
@@ -46,13 +46,9 @@ class Nodes:
     """The nodes of the cluster, known by watch."""
 
     def __init__(self, api: client.ApiClient, *, again_s: float = AGAIN_S) -> None:
-        core = client.CoreV1Api(api)
         self._known: Mirror[NodeView] = Mirror(node_view)
-
-        def nodes(_: str, **options: Any) -> Any:  # noqa: ANN401 — nodes are in no namespace
-            return core.list_node(**options)
-
-        self._reflector = Reflector(nodes, "", self._known, nothing=_FORBIDDEN, again_s=again_s)
+        listed = Kind(api, CORE, "nodes").list
+        self._reflector = Reflector(listed, "", self._known, nothing=_FORBIDDEN, again_s=again_s)
 
     def start(self) -> None:
         """Begin to list and watch."""

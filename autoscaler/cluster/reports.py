@@ -10,8 +10,9 @@ from typing import Any
 from kubernetes import client
 
 from autoscaler.cluster.api import RefusedError, answer
+from autoscaler.cluster.kinds import APPS, Kind
 from autoscaler.cluster.objects import Object
-from autoscaler.cluster.status import EXPLAINED, LABELS, config_map_name, is_paused, parsed, put
+from autoscaler.cluster.status import EXPLAINED, LABELS, config_map_name, config_maps, is_paused, parsed, put
 
 _FORBIDDEN, _NOT_FOUND = 403, 404
 
@@ -35,8 +36,7 @@ def reported(api: client.ApiClient, namespace: str, timeout_s: float = 10.0) -> 
         Unreachable: no answer in time.
     """
     selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
-    listed = client.CoreV1Api(api).list_namespaced_config_map
-    found = answer(listed, namespace, label_selector=selector, timeout_s=timeout_s)["items"]
+    found = answer(config_maps(api).list, namespace, label_selector=selector, timeout_s=timeout_s)["items"]
     return sorted(map(_reported, found), key=lambda each: each.target)
 
 
@@ -54,9 +54,8 @@ def paused_now(api: client.ApiClient, namespace: str, target: str, timeout_s: fl
         RefusedError: the server refused.
         Unreachable: no answer in time.
     """
-    listed = client.CoreV1Api(api).list_namespaced_config_map
     selector = f"metadata.name={config_map_name(target)}"
-    found = answer(listed, namespace, field_selector=selector, timeout_s=timeout_s)["items"]
+    found = answer(config_maps(api).list, namespace, field_selector=selector, timeout_s=timeout_s)["items"]
     return any(is_paused(each.get("data") or {}) for each in found)
 
 
@@ -67,8 +66,7 @@ def known(api: client.ApiClient, namespace: str, target: str, timeout_s: float =
         RefusedError: the server refused.
         Unreachable: no answer in time.
     """
-    read = client.CoreV1Api(api).read_namespaced_config_map
-    return _found(partial(answer, read, config_map_name(target), namespace, timeout_s=timeout_s))
+    return _found(partial(answer, config_maps(api).read, config_map_name(target), namespace, timeout_s=timeout_s))
 
 
 def is_there(api: client.ApiClient, target: str, timeout_s: float = 3.0) -> bool:
@@ -80,9 +78,7 @@ def is_there(api: client.ApiClient, target: str, timeout_s: float = 3.0) -> bool
     """
     namespace, _, name = target.partition("/")
     try:
-        return _found(
-            partial(answer, client.AppsV1Api(api).read_namespaced_deployment, name, namespace, timeout_s=timeout_s)
-        )
+        return _found(partial(answer, Kind(api, APPS, "deployments").read, name, namespace, timeout_s=timeout_s))
     except RefusedError as error:
         if error.status != _FORBIDDEN:
             raise
@@ -106,4 +102,4 @@ def pause(api: client.ApiClient, namespace: str, target: str, *, paused: bool, t
         RefusedError: the server refused.
         Unreachable: no answer in time.
     """
-    put(client.CoreV1Api(api), namespace, target, {"paused": "true" if paused else "false"}, timeout_s)
+    put(config_maps(api), namespace, target, {"paused": "true" if paused else "false"}, timeout_s)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from functools import partial
-from typing import Any
 
 from kubernetes import client
 
 from autoscaler.cluster.api import RefusedError, answer
+from autoscaler.cluster.kinds import AUTOSCALING, KEDA, Kind
 from autoscaler.cluster.objects import RivalView, hpa_view, scaled_object_view
 
 NO_SUCH_KIND = (404,)
 """Of a kind of an extension that the cluster does not have."""
 
 
-def scaled_objects(api: client.CustomObjectsApi, namespace: str, **options: Any) -> Any:  # noqa: ANN401
-    """List or watch; a cluster without KEDA answers 404."""
-    return api.list_namespaced_custom_object("keda.sh", "v1alpha1", namespace, "scaledobjects", **options)
+def hpas(api: client.ApiClient) -> Kind:
+    """HorizontalPodAutoscalers."""
+    return Kind(api, AUTOSCALING, "horizontalpodautoscalers")
+
+
+def scaled_objects(api: client.ApiClient) -> Kind:
+    """KEDA's; a cluster without KEDA answers 404."""
+    return Kind(api, KEDA, "scaledobjects")
 
 
 def named(scaled: Collection[RivalView], hpas: Collection[RivalView]) -> str | None:
@@ -35,11 +39,9 @@ def rival(api: client.ApiClient, namespace: str, deployment: str, timeout_s: flo
         RefusedError: the server refused.
         Unreachable: no answer in time.
     """
-    hpas = client.AutoscalingV2Api(api).list_namespaced_horizontal_pod_autoscaler
-    listed = answer(hpas, namespace, timeout_s=timeout_s)["items"]
+    listed = answer(hpas(api).list, namespace, timeout_s=timeout_s)["items"]
     try:
-        call = partial(scaled_objects, client.CustomObjectsApi(api))
-        scaled = answer(call, namespace, timeout_s=timeout_s)["items"]
+        scaled = answer(scaled_objects(api).list, namespace, timeout_s=timeout_s)["items"]
     except RefusedError as error:
         if error.status not in NO_SUCH_KIND:
             raise

@@ -21,7 +21,7 @@ import orjson
 import structlog
 from kubernetes import client
 
-from autoscaler.cluster.api import FIELD_MANAGER, MERGE_PATCH, RefusedError, answer
+from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
 from autoscaler.cluster.conditions import (
     dated,
     details_of,
@@ -31,6 +31,7 @@ from autoscaler.cluster.conditions import (
     status_of,
     unsized_status,
 )
+from autoscaler.cluster.kinds import CORE, Kind
 from autoscaler.cluster.lease import wall_clock
 from autoscaler.cluster.mirror import Mirror, Reflector
 from autoscaler.cluster.objects import Object
@@ -120,13 +121,13 @@ class Statuses:
         timeout_s: float = 3.0,
     ) -> None:
         self._explain = explain
-        self._core = client.CoreV1Api(api)
+        self._config_maps = config_maps(api)
         self._namespace = namespace
         self._forbidden = forbidden
         self._timeout_s = timeout_s
         self._known: Mirror[StatusView] = Mirror(status_view)
         selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
-        call = partial(self._core.list_namespaced_config_map, label_selector=selector)
+        call = partial(self._config_maps.list, label_selector=selector)
         self._reflector = Reflector(call, namespace, self._known)
         self._said: dict[str, _Said] = {}
         self._before: dict[str, Tick] = {}
@@ -257,7 +258,7 @@ class Statuses:
             self._said.pop(target, None)  # nobody heard it: whoever may write says it
             return
         try:
-            put(self._core, self._namespace, target, data, self._timeout_s)
+            put(self._config_maps, self._namespace, target, data, self._timeout_s)
         except (RefusedError, Unreachable) as error:
             self._said.pop(target, None)  # the next tick writes again
             _log.warning("status not written", target=target, error=str(error))
@@ -275,7 +276,12 @@ def parsed(data: Mapping[str, str]) -> dict[str, Any]:
     return status if isinstance(status, dict) else {}
 
 
-def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, str], timeout_s: float) -> None:
+def config_maps(api: client.ApiClient) -> Kind:
+    """Where statuses are kept."""
+    return Kind(api, CORE, "configmaps")
+
+
+def put(config_maps: Kind, namespace: str, target: str, data: Mapping[str, str], timeout_s: float) -> None:
     """Set some keys of a target's ConfigMap, which is made if it is not there; the other keys stay.
 
     Raises:
@@ -286,12 +292,11 @@ def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, 
     body = {"metadata": {"name": name, "labels": dict(LABELS)}, "data": dict(data)}
     change = partial(
         answer,
-        core.patch_namespaced_config_map,
+        config_maps.patch,
         name,
         namespace,
         body,
         field_manager=FIELD_MANAGER,
-        _content_type=MERGE_PATCH,
         timeout_s=timeout_s,
     )
     try:
@@ -300,7 +305,7 @@ def put(core: client.CoreV1Api, namespace: str, target: str, data: Mapping[str, 
         if error.status != _NOT_FOUND:
             raise
         try:
-            answer(core.create_namespaced_config_map, namespace, body, timeout_s=timeout_s)
+            answer(config_maps.create, namespace, body, timeout_s=timeout_s)
         except RefusedError as refused:
             if refused.status != _CONFLICT:
                 raise

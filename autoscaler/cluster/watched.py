@@ -10,6 +10,7 @@ from functools import partial
 from kubernetes import client
 
 from autoscaler.cluster.api import FIELD_MANAGER
+from autoscaler.cluster.kinds import APPS, CORE, Kind
 from autoscaler.cluster.mirror import SILENCE_S, WATCH_S, Mirror, Reflector
 from autoscaler.cluster.objects import (
     DeploymentView,
@@ -25,7 +26,7 @@ from autoscaler.cluster.objects import (
     scaled_object_view,
     service_view,
 )
-from autoscaler.cluster.rivals import NO_SUCH_KIND, named, scaled_objects
+from autoscaler.cluster.rivals import NO_SUCH_KIND, hpas, named, scaled_objects
 from autoscaler.cluster.starts import StartingPod, Starts, Typical, starting_pod
 from autoscaler.model import Cause, Fleet, Missing
 
@@ -63,17 +64,15 @@ class WatchedNamespace:
         self._hpas: Mirror[RivalView] = Mirror(hpa_view)
         self._scaled: Mirror[RivalView] = Mirror(scaled_object_view)
         self._services: Mirror[ServiceView] = Mirror(service_view)
-        apps, core = client.AppsV1Api(api), client.CoreV1Api(api)
-        scaling = client.AutoscalingV2Api(api)
         watch = partial(Reflector, namespace=namespace, watch_s=watch_s, silence_s=silence_s)
         self._reflectors = [
-            watch(apps.list_namespaced_deployment, mirror=self._deployments),
-            watch(apps.list_namespaced_replica_set, mirror=self._sets),
-            watch(core.list_namespaced_pod, mirror=self._pods),
-            watch(scaling.list_namespaced_horizontal_pod_autoscaler, mirror=self._hpas),
-            watch(partial(scaled_objects, client.CustomObjectsApi(api)), mirror=self._scaled, nothing=NO_SUCH_KIND),
+            watch(Kind(api, APPS, "deployments").list, mirror=self._deployments),
+            watch(Kind(api, APPS, "replicasets").list, mirror=self._sets),
+            watch(Kind(api, CORE, "pods").list, mirror=self._pods),
+            watch(hpas(api).list, mirror=self._hpas),
+            watch(scaled_objects(api).list, mirror=self._scaled, nothing=NO_SUCH_KIND),
         ]
-        self._traffic = watch(core.list_namespaced_service, mirror=self._services, nothing=_FORBIDDEN)
+        self._traffic = watch(Kind(api, CORE, "services").list, mirror=self._services, nothing=_FORBIDDEN)
 
     def start(self) -> None:
         """Begin to list and watch; until all is listed, fleets are missing."""

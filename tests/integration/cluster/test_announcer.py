@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from autoscaler.cluster.api import connect
 from autoscaler.cluster.events import Announcer
+from autoscaler.cluster.kinds import Kind
 from autoscaler.model import Cause, Decision, Fleet, Missing, Observation, Problem, Signals, Step, Tick
 
 
@@ -50,7 +51,7 @@ def test_whatever_an_event_raises_the_next_one_is_sent(monkeypatch):
         sent.append((namespace, body["reason"]))
         return Response()
 
-    monkeypatch.setattr(client.EventsV1Api, "create_namespaced_event", create)
+    monkeypatch.setattr(Kind, "create", create)
     announcer = Announcer(client.ApiClient(), "pod-a", lambda: None)
     announcer.start()
     with capture_logs() as logs:

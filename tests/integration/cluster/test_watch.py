@@ -14,6 +14,7 @@ from rig.web import Reply, reply, website
 
 from autoscaler.cluster.api import connect
 from autoscaler.cluster.fleet import ClusterFleet
+from autoscaler.cluster.kinds import APPS, Kind
 from autoscaler.cluster.mirror import Mirror, Reflector
 from autoscaler.cluster.objects import replica_set_view
 from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
@@ -211,7 +212,7 @@ def reflected(tmp_path, played, **options):
             f"contexts: [{{name: c, context: {{cluster: c, user: u}}}}]}}"
         )
         mirror = Mirror(replica_set_view)
-        call = client.AppsV1Api(connect(path)).list_namespaced_replica_set
+        call = Kind(connect(path), APPS, "replicasets").list
         reflector = Reflector(call, "voice", mirror, **{"watch_s": 1, "silence_s": 0.5} | options)
         reflector.start()
         try:

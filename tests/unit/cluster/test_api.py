@@ -8,7 +8,12 @@ from kubernetes import client
 from kubernetes.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_PORT_ENV_NAME, InClusterConfigLoader
 
 from autoscaler.cluster.api import RefusedError, TimedOut, answer, kind_of
+from autoscaler.cluster.kinds import CORE, Kind
 from autoscaler.model import Unreachable
+
+
+def pods(api):
+    return Kind(api, CORE, "pods")
 
 
 @pytest.fixture
@@ -23,7 +28,7 @@ def in_cluster(tmp_path):
     settings = client.Configuration()
     loader.load_and_set(settings)
     settings.host, settings.ssl_ca_cert, settings.retries = "http://127.0.0.1:1", None, False
-    return client.CoreV1Api(client.ApiClient(settings)), token
+    return pods(client.ApiClient(settings)), token
 
 
 @pytest.mark.parametrize(
@@ -34,10 +39,10 @@ def in_cluster(tmp_path):
     ],
 )
 def test_a_token_that_cannot_be_read_is_an_api_server_that_cannot_be_asked(in_cluster, spoil, said):
-    core, token = in_cluster
+    asked, token = in_cluster
     spoil(token)
     with pytest.raises(Unreachable, match=f"API server: .*{said}"):
-        answer(core.list_namespaced_pod, "voice", timeout_s=1.0)
+        answer(asked.list, "voice", timeout_s=1.0)
 
 
 @pytest.mark.parametrize(
@@ -65,12 +70,12 @@ def silent():
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings = client.Configuration(host=f"http://127.0.0.1:{server.getsockname()[1]}")
         settings.retries = False
-        yield client.CoreV1Api(client.ApiClient(settings))
+        yield pods(client.ApiClient(settings))
 
 
 def test_a_server_that_does_not_answer_in_time_is_told_from_one_that_is_not_there(silent, in_cluster):
     with pytest.raises(TimedOut):
-        answer(silent.list_namespaced_pod, "voice", timeout_s=0.1)
+        answer(silent.list, "voice", timeout_s=0.1)
     with pytest.raises(Unreachable) as refused:
-        answer(in_cluster[0].list_namespaced_pod, "voice", timeout_s=1.0)
+        answer(in_cluster[0].list, "voice", timeout_s=1.0)
     assert kind_of(refused.value) == "unreachable"

@@ -144,10 +144,10 @@ class Api:
     def __init__(self):
         self.written = []
 
-    def list_namespaced_config_map(self, *_, **__):
+    def list(self, *_, **__):
         """Nothing is watched here."""
 
-    def patch_namespaced_config_map(self, name, namespace, body, **_):
+    def patch(self, name, namespace, body, **_):
         self.written.append((name, body["data"]))
         return Response()
 
@@ -159,7 +159,7 @@ class Response:
 @pytest.fixture
 def statuses(monkeypatch):
     api = Api()
-    monkeypatch.setattr(status.client, "CoreV1Api", lambda _: api)
+    monkeypatch.setattr(status, "config_maps", lambda _: api)
     made = Statuses(None, "here", lambda: None, lambda _, before: ["in words", str(before is not None)])
     made.thread.start()
     made.api = api
@@ -284,7 +284,7 @@ def test_a_status_that_somebody_has_edited_dates_nothing(statuses, text):
 
 def test_whatever_a_write_raises_the_next_status_is_written(statuses, monkeypatch):
     taken, faults = (
-        statuses.api.patch_namespaced_config_map,
+        statuses.api.patch,
         [RuntimeError("not of the client's"), KeyError("metadata")],
     )
 
@@ -293,7 +293,7 @@ def test_whatever_a_write_raises_the_next_status_is_written(statuses, monkeypatc
             raise faults.pop()
         return taken(*arguments, **options)
 
-    monkeypatch.setattr(statuses.api, "patch_namespaced_config_map", patch)
+    monkeypatch.setattr(statuses.api, "patch", patch)
     with capture_logs() as logs:
         for _ in range(3):
             statuses.append(tick())
@@ -308,13 +308,13 @@ def test_whatever_a_write_raises_the_next_status_is_written(statuses, monkeypatc
 @pytest.fixture
 def held(statuses, monkeypatch):
     """The API server takes nothing while this lock is held."""
-    lock, taken = threading.Lock(), statuses.api.patch_namespaced_config_map
+    lock, taken = threading.Lock(), statuses.api.patch
 
     def patch(*arguments, **options):
         with lock:
             return taken(*arguments, **options)
 
-    monkeypatch.setattr(statuses.api, "patch_namespaced_config_map", patch)
+    monkeypatch.setattr(statuses.api, "patch", patch)
     return lock
 
 
