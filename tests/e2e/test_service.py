@@ -1,6 +1,5 @@
 """The controller as a process: it watches, leads, ticks, hands over and ends."""
 
-import json
 import time
 
 import pytest
@@ -10,6 +9,7 @@ from rig.command import autoscaler
 from rig.controller import controller
 from rig.exporter import steady
 from rig.processes import wait_for
+from rig.scene import status_of
 
 from autoscaler.journal.log import read
 from autoscaler.model import Observation
@@ -73,11 +73,6 @@ def events(cluster, namespace, reason):
     """As `kubectl describe` reads them."""
     found = cluster.core.list_namespaced_event(namespace).items
     return [each for each in found if each.reporting_component == "speech-autoscaler" and each.reason == reason]
-
-
-def status_of(cluster, namespace, name):
-    data = cluster.core.read_namespaced_config_map(f"autoscaler.{namespace}.{name}", namespace).data
-    return json.loads(data.get("status.json", "null"))
 
 
 def ruling(status):
