@@ -251,16 +251,24 @@ class Elector:
         election: what this process stands in.
         timing: of the Lease.
         clock: seconds of a clock that never jumps, nor stands still while the machine does.
+        failed: is told of each attempt that could not ask the Lease.
 
     Attributes:
         problem: why the Lease could not be asked at the last attempt; empty where it could.
         thread: where it stands for leader; it ends when it is stopped.
     """
 
-    def __init__(self, election: Election, timing: Timing, clock: Callable[[], float] = since_boot_s) -> None:
+    def __init__(
+        self,
+        election: Election,
+        timing: Timing,
+        clock: Callable[[], float] = since_boot_s,
+        failed: Callable[[], object] = lambda: None,
+    ) -> None:
         self._election = election
         self._timing = timing
         self._clock = clock
+        self._failed = failed
         self._stopped = threading.Event()
         self.thread = threading.Thread(target=self._run, name="election", daemon=True)
         self._led = False
@@ -298,6 +306,8 @@ class Elector:
             problem = str(error)
         except Exception as error:  # noqa: BLE001 — a candidate that ends here never leads again, and nobody notices
             problem = f"{type(error).__name__}: {error}"
+        if problem:
+            self._failed()
         if problem and not self.problem:
             _log.error("the Lease cannot be asked", error=problem)
         self.problem = problem

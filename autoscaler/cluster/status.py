@@ -21,7 +21,7 @@ import orjson
 import structlog
 from kubernetes import client
 
-from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
+from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer, kind_of
 from autoscaler.cluster.conditions import (
     dated,
     details_of,
@@ -107,6 +107,7 @@ class Statuses:
         forbidden: why nothing may be written; asked before every write.
         explain: a tick in words, given the one before.
         timeout_s: for one request.
+        failed: is told of each write that failed: its target and, as `kind_of` has it, why.
 
     Attributes:
         thread: where they are written; it has no end.
@@ -118,9 +119,12 @@ class Statuses:
         namespace: str,
         forbidden: Callable[[], str | None],
         explain: Callable[[Tick, Tick | None], Sequence[str]],
+        *,
         timeout_s: float = 3.0,
+        failed: Callable[[str, str], object] = lambda *_: None,
     ) -> None:
         self._explain = explain
+        self._failed = failed
         self._config_maps = config_maps(api)
         self._namespace = namespace
         self._forbidden = forbidden
@@ -261,9 +265,11 @@ class Statuses:
             put(self._config_maps, self._namespace, target, data, self._timeout_s)
         except (RefusedError, Unreachable) as error:
             self._said.pop(target, None)  # the next tick writes again
+            self._failed(target, kind_of(error))
             _log.warning("status not written", target=target, error=str(error))
         except Exception:  # noqa: BLE001 — whatever it is: a thread that ends here never writes a status again
             self._said.pop(target, None)
+            self._failed(target, "unexpected")
             _log.exception("status not written", target=target)
 
 

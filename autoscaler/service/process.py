@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
@@ -98,9 +98,10 @@ class Controller:
         registry = CollectorRegistry()
         self._metrics = Metrics(registry)
         self._api = api
-        self._elector = _elector(api, namespace, candidacy) if candidacy else None
+        self._elector = _elector(api, namespace, candidacy, self._metrics.lease_errors.inc) if candidacy else None
         self._announcer = Announcer(api, candidacy.identity if candidacy else "", self._forbidden, REQUEST_S)
-        self._statuses = Statuses(api, namespace, self._forbidden, explain, REQUEST_S)
+        unwritten = self._metrics.count_unwritten
+        self._statuses = Statuses(api, namespace, self._forbidden, explain, timeout_s=REQUEST_S, failed=unwritten)
         self._board = Board()
         self._identity = candidacy.identity if candidacy else "a dry run"
         traffic = Traffic(self._misdirected, self._metrics, self._statuses, self._last_word())
@@ -119,8 +120,7 @@ class Controller:
         self._nodes = Nodes(api)
         self._namespaces: dict[str, WatchedNamespace] = {}
         self._fits, self._learner = OneThread("fit"), Learner()
-        self._sources = Sources()
-        self._policies = policies
+        self._sources, self._policies = Sources(), policies
         self._ended = threading.Event()
         following = partial(policies.follow, self._take_up, self._ended)
         self._following = threading.Thread(target=following, name="policies", daemon=True)
@@ -384,10 +384,11 @@ def _scheduler() -> BackgroundScheduler:
     )
 
 
-def _elector(api: client.ApiClient, namespace: str, candidacy: Candidacy) -> Elector:
+def _elector(api: client.ApiClient, namespace: str, candidacy: Candidacy, failed: Callable[[], object]) -> Elector:
     # As long as client-go waits: a server that answers after a retry's time is no reason to lose the lease.
     store = ClusterLease(api, namespace, candidacy.lease, candidacy.timing.renew_s / 2)
-    return Elector(Election(store, candidacy.identity, candidacy.timing, wall_clock), candidacy.timing)
+    election = Election(store, candidacy.identity, candidacy.timing, wall_clock)
+    return Elector(election, candidacy.timing, failed=failed)
 
 
 def run_until(controller: Controller, ended: threading.Event) -> None:

@@ -36,6 +36,8 @@ class Metrics:
         self.writes = counter("speech_autoscaler_writes", "Writes to the cluster.", ["target", "kind", "result"])
         failed = "Requests to write to the cluster that failed, also where they were tried again."
         self.write_errors = counter("speech_autoscaler_write_errors", failed, ["target", "kind", "error"])
+        unasked = "Attempts to take, to renew or to look at the Lease that failed."
+        self.lease_errors = counter("speech_autoscaler_lease_errors", unasked)
         contested = "1 while a target is held because somebody else changes its size again and again."
         self.contested = gauge("speech_autoscaler_contested", contested, by_target)
         self.failures = counter("speech_autoscaler_tick_failures", "Ticks that ended in an error of ours.", by_target)
@@ -86,6 +88,10 @@ class Metrics:
     def count_write_error(self, target: str, kind: str, error: str) -> None:
         """Take a request to write that failed."""
         self.write_errors.labels(target, kind, error).inc()
+
+    def count_unwritten(self, target: str, error: str) -> None:
+        """Take a status that could not be written; it is tried again at the next tick."""
+        self.count_write_error(target, "status", error)
 
     def starts(self, target: str, typical: Typical) -> None:
         """Show what starts of one kind take; no type of its nodes: the label is empty, which is none."""

@@ -169,8 +169,10 @@ def test_an_api_server_that_refuses_is_asked_again_at_the_next_tick(world):
 def test_a_leader_that_is_cut_off_stops_to_lead_and_goes_on_when_it_is_back(world):
     target = world.deploy("partition", busy=BUSY / 2)
     world.ticks("partition", 1)
+    unasked = world.ours.metric("speech_autoscaler_lease_errors_total")
     world.between.partition()
     wait_for("it to know", lambda: not world.ours.leading())
+    assert world.ours.metric("speech_autoscaler_lease_errors_total") > unasked
     world.carry(target, BUSY)
     assert world.ours.get("/healthz")[0] == 200
     world.between.heal()

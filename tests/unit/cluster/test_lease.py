@@ -255,12 +255,13 @@ class Failing(Store):
     ],
 )
 def test_a_candidate_that_cannot_ask_says_so_once_and_leads_when_it_can(error, said):
-    store, quick = Failing(), Timing(3.0, 2.0, 0.01)
-    elector = Elector(Election(store, "pod-a", quick, lambda: "now"), quick)
+    store, quick, failed = Failing(), Timing(3.0, 2.0, 0.01), []
+    elector = Elector(Election(store, "pod-a", quick, lambda: "now"), quick, failed=lambda: failed.append(1))
     with capture_logs() as logs:
         store.error = error
         elector.start()
-        wait_for("several attempts", lambda: elector.problem == said)
+        wait_for("several attempts", lambda: len(failed) >= 3)
+        assert elector.problem == said
         store.error = None
         wait_for("it to lead", lambda: logs[-1]["event"] == "leads")
         elector.stop(2.0)

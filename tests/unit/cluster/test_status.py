@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from autoscaler.capacity.missed import ServiceLaw, table
 from autoscaler.cluster import status
+from autoscaler.cluster.api import RefusedError
 from autoscaler.cluster.conditions import REASONS, status_of
 from autoscaler.cluster.status import (
     EXPLAINED,
@@ -32,6 +33,7 @@ from autoscaler.model import (
     Signals,
     Step,
     Tick,
+    Unreachable,
 )
 from autoscaler.policies.predictive.watch import limits
 
@@ -160,9 +162,16 @@ class Response:
 def statuses(monkeypatch):
     api = Api()
     monkeypatch.setattr(status, "config_maps", lambda _: api)
-    made = Statuses(None, "here", lambda: None, lambda _, before: ["in words", str(before is not None)])
+    failed = []
+    made = Statuses(
+        None,
+        "here",
+        lambda: None,
+        lambda _, before: ["in words", str(before is not None)],
+        failed=lambda *said: failed.append(said),
+    )
     made.thread.start()
-    made.api = api
+    made.api, made.failed = api, failed
     return made
 
 
@@ -285,7 +294,7 @@ def test_a_status_that_somebody_has_edited_dates_nothing(statuses, text):
 def test_whatever_a_write_raises_the_next_status_is_written(statuses, monkeypatch):
     taken, faults = (
         statuses.api.patch,
-        [RuntimeError("not of the client's"), KeyError("metadata")],
+        [RuntimeError("not of the client's"), RefusedError(403, "no right"), Unreachable("no answer")],
     )
 
     def patch(*arguments, **options):
@@ -295,12 +304,15 @@ def test_whatever_a_write_raises_the_next_status_is_written(statuses, monkeypatc
 
     monkeypatch.setattr(statuses.api, "patch", patch)
     with capture_logs() as logs:
-        for _ in range(3):
+        for _ in range(4):
             statuses.append(tick())
             assert statuses.flush(5.0)
     assert [(line["event"], line["target"], line["log_level"]) for line in logs] == [
-        ("status not written", "voice/tts", "error")
-    ] * 2
+        ("status not written", "voice/tts", "warning"),
+        ("status not written", "voice/tts", "warning"),
+        ("status not written", "voice/tts", "error"),
+    ]
+    assert [kind for _, kind in statuses.failed] == ["unreachable", "forbidden", "unexpected"]
     assert len(written(statuses)) == 1
     assert statuses.thread.is_alive()
 
