@@ -5,13 +5,15 @@ from rig.account import grant
 from rig.controller import controller
 from rig.installed import scale_writes
 from rig.processes import wait_for
-from rig.scene import BUSY, IDLE, carry, events, join, policy, status_of
+from rig.scene import BUSY, IDLE, carry, events, policy, status_of
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.prometheus,
     pytest.mark.parametrize("prometheus", ["3"], indirect=True, ids=["prometheus-3"]),
 ]
+BUSIER, CALM = 1.05, 0.58
+"""Three pods that are so busy want five, or three; also where a busy machine has them measured a tenth off."""
 
 
 def decisions(ours):
@@ -44,8 +46,8 @@ def test_a_quota_that_blocks_pods_brings_no_storm_of_orders_and_shrinking_goes_o
         carry(pods, tts, BUSY)
         wait_for("the one pod that there is room for", lambda: len(tts.pods()) == 3)
         tts.settle(3)
-        join(pods, tts, BUSY)
-        wait_for("an order that the quota refuses: ceil(3 x 0.95 / 0.7)", lambda: tts.read().spec.replicas == 5)
+        carry(pods, tts, BUSIER)
+        wait_for("an order that the quota refuses: ceil(3 x 1.05 / 0.7)", lambda: tts.read().spec.replicas == 5)
         let_it_decide(ours, 10)
         assert (tts.read().spec.replicas, len(tts.pods())) == (5, 3)
         sizes = [write.replicas for write in scale_writes(installed, "tts") if write.status == 200]
@@ -58,8 +60,8 @@ def test_a_quota_that_blocks_pods_brings_no_storm_of_orders_and_shrinking_goes_o
         )
         wait_for("its Event", lambda: said in events(cluster, namespace, "StartsStuck", "tts"))
 
-        carry(pods, tts, IDLE)
-        wait_for("ceil(3 x 0.5 / 0.7)", lambda: tts.read().spec.replicas == 3)
+        carry(pods, tts, CALM)
+        wait_for("ceil(3 x 0.58 / 0.7)", lambda: tts.read().spec.replicas == 3)
         assert len(tts.pods()) == 3
         wait_for("nothing to be refused any more", lambda: pods_start(cluster, namespace)[0] == "True")
         refused = [size for size in sizes if size > 3]

@@ -69,6 +69,7 @@ def test_a_page_and_a_table_follow_the_controller(installed, pods, prometheus):
             wait_for("growth", lambda: tts.read().spec.replicas == 3)
             wait_for("the table to show it", lambda: re.search(rf"{name}\W+\d\W+3\b", screen()))
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 130
+            wait_for("its end", lambda: screen() and process.poll() is not None)  # nobody ends who cannot write
+            assert process.returncode == 130
             assert "Traceback" not in screen()
         wait_for("the page to show it", lambda: "3" in row.locator("td").all_text_contents())

@@ -115,9 +115,9 @@ def rate_rps(a, b):
 
 
 def test_hpa_sizes_for_what_the_pods_carry(pods, separate, tts, policy, run):
-    """Two pods busy for 0.95 of the time, 0.7 wanted: ceil(2 x 0.95 / 0.7) = 3."""
+    """Two pods busy for 0.875 of the time, 0.7 wanted: ceil(2 x 0.875 / 0.7) = 3."""
     for pod in tts.pods():
-        pods.pods[tts.namespace, pod.metadata.name] = steady(5.0, busy=0.95)
+        pods.pods[tts.namespace, pod.metadata.name] = steady(5.0, busy=0.875)
     separate.scrape(pods.targets(tts.namespace))
     wait_for_scrapes(separate, tts, 10, 2)
     ended = run(policy("\n" + HPA, separate.url))
