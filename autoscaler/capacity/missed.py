@@ -37,7 +37,8 @@ reach could want 32 pods of 60 fewer at a price of 7 pod-seconds."""
 CROWDING = 0.7
 """Share of the spare capacity of many pods that least-outstanding routing cannot use."""
 LOAD_STEP = 0.1
-"""Busy slots between two columns of a table."""
+"""Busy slots between two columns of a table, where a pod has one slot. Where it has more, by the root of their number:
+what a load needs beside itself grows with its root (Halfin and Whitt 1981), and so may what is told apart."""
 _NORMAL = np.polynomial.hermite_e.hermegauss(7)
 """Points and weights for a mean over the standard normal law."""
 BURST = 2.5
@@ -85,12 +86,14 @@ class Table:
 
     Attributes:
         load: offered load in busy slots, ascending; shape (loads,).
+        step: busy slots between two loads.
         share: row c-1 for c pods, never falling along a row; shape (pods, loads). Pods lie side by side.
         carried: the largest load that the last row carries with at most `CARRIED` of the requests missed.
         law, dispersion: what they were worked out for.
     """
 
     load: Floats
+    step: float
     share: Floats
     carried: float
     law: ServiceLaw
@@ -102,11 +105,11 @@ class Table:
 
     def columns(self, load: Floats) -> npt.NDArray[np.intp]:
         """Nearest columns for given loads; what lies beyond the grid takes its last column."""
-        return np.minimum((load / LOAD_STEP + 0.5).astype(np.intp), len(self.load) - 1)
+        return np.minimum((load / self.step + 0.5).astype(np.intp), len(self.load) - 1)
 
     def at(self, load: float) -> Floats:
         """Shares with each number of pods at one load; shape (pods,)."""
-        return self.share[:, min(int(load / LOAD_STEP + 0.5), len(self.load) - 1)]
+        return self.share[:, min(int(load / self.step + 0.5), len(self.load) - 1)]
 
     def of(self, load: Floats) -> Floats:
         """Shares with each number of pods at some loads; shape (pods, loads)."""
@@ -119,14 +122,15 @@ def table(law: ServiceLaw, dispersion: float, max_pods: int) -> Table:
 
     `dispersion` is the variance of the arrivals' counts over their mean (1 for Poisson).
     """
-    load = np.arange(round(1.5 * max_pods * law.carried / LOAD_STEP) + 1) * LOAD_STEP
+    step = LOAD_STEP * math.sqrt(law.slots)
+    load = np.arange(round(1.5 * max_pods * law.carried / step) + 1) * step
     pods = np.arange(1, max_pods + 1)
     share = np.maximum.accumulate(missed_share(law, dispersion, pods, load), axis=1)
     # A further pod never hurts; the approximation bends by a trifle where Erlang's correction sets in.
     share = np.asfortranarray(np.minimum.accumulate(share, axis=0))
     share.setflags(write=False)
     carried = float(load[np.searchsorted(share[-1], CARRIED, side="right") - 1])
-    return Table(load, share, carried, law, dispersion)
+    return Table(load, step, share, carried, law, dispersion)
 
 
 def level(dispersion: float) -> float:

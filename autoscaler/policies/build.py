@@ -7,6 +7,7 @@ names each of them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -27,6 +28,7 @@ from autoscaler.spec.policy import FixedRule, GatedStandby
 from autoscaler.spec.predictive import PredictiveRule
 from autoscaler.spec.promql import Measure
 from autoscaler.spec.replayable import hpa_measure, metric_name, trigger_measure, trigger_name
+from autoscaler.spec.rules import MOST_WEIGHED
 
 if TYPE_CHECKING:
     from autoscaler.policies.predictive import PredictivePolicy, Reserve
@@ -51,8 +53,8 @@ def build(
         history: traffic from before the first tick, for a policy that learns.
 
     Raises:
-        InvalidInput: there is no workload, nothing of the policy can be carried out here, or the file of what other
-            services taught cannot be used.
+        InvalidInput: there is no workload, nothing of the policy can be carried out here, a predictive one would have
+            too many sizes to weigh, or the file of what other services taught cannot be used.
     """
     built, rails = _built(policy, policy.serving(workload), history)
     return built, replace(rails, mode=Mode(policy.spec.mode))
@@ -139,6 +141,17 @@ def _kpa(rule: KpaRule, served: Workload) -> KpaPolicy:
     return KpaPolicy(KpaSettings.from_api(config, annotations, concurrency))
 
 
+def _check_weighed(policy: LoadedPolicy, served: Workload) -> None:
+    """The table of what each size misses at each load grows with pods times loads, and with what a pod carries."""
+    carried = math.sqrt(served.concurrency) * served.batching.gain
+    most = int(MOST_WEIGHED / math.sqrt(carried))
+    if served.max_replicas > most:
+        each = f" and {served.concurrency} requests a pod" if served.concurrency > 1 else ""
+        each += f" and batches of {served.batching.size}" if served.batching.size > 1 else ""
+        text = f"{served.max_replicas} — at most {most} with a predictive policy{each}: it weighs every size"
+        raise InvalidInput(f"{policy.source}: replicas.max of {served.name}: {text}")
+
+
 def _predictive(
     policy: LoadedPolicy, rule: PredictiveRule, served: Workload, history: History | None
 ) -> PredictivePolicy:
@@ -151,6 +164,7 @@ def _predictive(
     from autoscaler.forecast.priorfile import load as load_priors
     from autoscaler.policies.predictive import Backlog, Bounds, PredictivePolicy, PriceRule, Settings
 
+    _check_weighed(policy, served)
     interval_s = max(rule.tick_s, policy.spec.signals.prometheus.scrape_interval_s or 0.0)
     standby = policy.spec.standby
     reserve = _reserve(standby, served) if isinstance(standby, GatedStandby) else None

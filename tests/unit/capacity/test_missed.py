@@ -86,6 +86,22 @@ def test_loads_beyond_the_table_take_its_last_column():
     assert made.columns(np.array([0.0, 0.1, 1e9])).tolist() == [0, 1, len(made.load) - 1]
 
 
+@pytest.mark.parametrize(("slots", "pods"), [(1, 40), (4, 40), (64, 20)])
+def test_many_slots_a_pod_lengthen_a_table_by_their_root_and_it_asks_for_the_same_pods(slots, pods):
+    law = ServiceLaw(0.18, 0.36, 0.8, 0.0015, slots=slots)
+    made, beyond = table(law, 2.0, pods), 1.5 * pods * slots
+    assert len(made.load) == pytest.approx(10 * beyond / slots**0.5, abs=1)
+    for use in np.linspace(0.1, 0.8, 8):
+        loads = use * pods * slots * np.exp(np.linspace(-0.5, 0.5, 41))
+        exact = missed_share(law, 2.0, np.arange(1, pods + 1), loads)
+        for price_s in (0.5, 2.0, 25.0):
+            sizes = [
+                int(np.argmin(np.arange(1, pods + 1) + price_s * (share @ loads / 41 / law.mean_s)))
+                for share in (made.of(loads), exact)
+            ]
+            assert abs(sizes[0] - sizes[1]) <= 1
+
+
 @pytest.mark.parametrize(
     ("routing", "pods", "use", "simulated"),
     [

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
-from autoscaler.model import Mode, Rails
+from autoscaler.model import Batching, InvalidInput, Mode, Rails
 from autoscaler.policies.build import build
 from autoscaler.policies.fixed import FixedPolicy
 from autoscaler.policies.hpa import HpaSettings, MetricKind, MetricSpec, TargetKind
@@ -58,6 +61,39 @@ class TestShipped:
         policy, rails = build(find_policy("kpa"))
         assert policy.settings == KpaSettings(total=1.0, target=0.7, min_scale=1, max_scale=60)
         assert rails == Rails(1, 60)
+
+
+@pytest.mark.parametrize(
+    ("served", "problem"),
+    [
+        pytest.param({"max_replicas": 400}, None, id="as many as are weighed"),
+        pytest.param(
+            {"max_replicas": 401}, "401 — at most 400 with a predictive policy: it weighs every size", id="more"
+        ),
+        pytest.param({"max_replicas": 200, "concurrency": 16}, None, id="as many, with more at a time"),
+        pytest.param(
+            {"max_replicas": 41, "concurrency": 10_000},
+            "41 — at most 40 with a predictive policy and 10000 requests a pod: it weighs every size",
+            id="more, with very much at a time",
+        ),
+        pytest.param(
+            {"max_replicas": 201, "batching": Batching(8, 0.8571428571428571)},
+            "201 — at most 200 with a predictive policy and batches of 8: it weighs every size",
+            id="more, with batches that carry four times as much",
+        ),
+    ],
+)
+def test_a_predictive_policy_whose_sizes_would_fill_the_memory_is_refused_also_where_the_workload_states_them(
+    served, problem
+):
+    """The workload may come from another file, or be the service's own."""
+    policy = find_policy("predictive-tts")
+    workload = replace(find_workload("tts"), **served)
+    if problem is None:
+        build(policy, workload)
+    else:
+        with pytest.raises(InvalidInput, match=re.escape(problem)):
+            build(policy, workload)
 
 
 def test_bounds_come_from_the_workload_that_is_replayed_unless_the_policy_has_its_own(write):
