@@ -18,7 +18,6 @@ from rig.control_plane import ControlPlane
 from rig.processes import wait_for
 
 ROLE = "autoscaling.speech/role"
-_ESTABLISHED = '{.status.conditions[?(@.type=="Established")].status}'
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -84,14 +83,20 @@ class Cluster:
                 yield event
 
 
+def established(cluster: Cluster, kind: str) -> bool:
+    """Whether the API server serves a kind that was defined; kubectl's own ways fail while it has no conditions."""
+    defined = json.loads(cluster.kubectl("get", "crd", kind, "-o", "json"))
+    conditions = defined.get("status", {}).get("conditions") or ()
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+
+
 @contextmanager
 def keda_kinds(cluster: Cluster) -> Iterator[None]:
     """The cluster knows ScaledObjects until the block ends; nobody acts on them."""
     path = programs.kubernetes("kubectl").parents[1] / "crds" / "keda.sh_scaledobjects.yaml"
     cluster.kubectl("apply", "--server-side", "-f", path)
     try:
-        # `kubectl wait` fails where there are no conditions yet.
-        wait_for("the kind", lambda: cluster.kubectl("get", "-f", path, "-o", f"jsonpath={_ESTABLISHED}") == "True")
+        wait_for("the kind", lambda: established(cluster, "scaledobjects.keda.sh"))
         yield
     finally:
         cluster.kubectl("delete", "-f", path)

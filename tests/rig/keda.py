@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rig import programs
-from rig.cluster import Cluster
+from rig.cluster import Cluster, established
 from rig.external_metrics import registered
-from rig.processes import free_ports, start
+from rig.processes import free_ports, start, wait_for
 
 _CRDS = (
     "keda.sh_scaledobjects",
@@ -22,6 +22,7 @@ _CRDS = (
     "eventing.keda.sh_cloudeventsources",
     "eventing.keda.sh_clustercloudeventsources",
 )
+_KINDS = tuple("{1}.{0}".format(*name.rsplit("_", 1)) for name in _CRDS)
 _NAMESPACE = "keda"
 
 
@@ -36,7 +37,7 @@ def keda(cluster: Cluster, folder: Path) -> Iterator[None]:
     cluster.core.create_namespace({"metadata": {"name": _NAMESPACE}})
     for name in _CRDS:
         cluster.kubectl("apply", "--server-side", "-f", crds / f"{name}.yaml")
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/scaledobjects.keda.sh")
+    wait_for("its kinds", lambda: all(established(cluster, kind) for kind in _KINDS))
 
     certificates = _certificates(cluster, folder)
     metrics, health, grpc, port = free_ports(4)
