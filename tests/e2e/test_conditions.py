@@ -28,7 +28,7 @@ def test_a_condition_dates_from_when_its_status_changed_also_under_the_next_lead
 
     def told(limited):
         """The status once it tells of the Deployment as it is now, and whether a bound holds it."""
-        status = status_of(installed.cluster, installed.namespace, "tts") or {}
+        status = status_of(installed.cluster, installed.namespace, "tts")
         now = tts.read().metadata.generation
         if status.get("observedGeneration") == now and dated(status)["ScalingLimited"][0] == limited:
             return status

@@ -5,7 +5,7 @@ from rig.account import grant
 from rig.controller import controller
 from rig.installed import scale_writes
 from rig.processes import wait_for
-from rig.scene import BUSY, IDLE, carry, events, policy, status_of
+from rig.scene import BUSY, IDLE, carry, condition_of, events, policy, status_of
 
 pytestmark = [
     pytest.mark.cluster,
@@ -27,8 +27,8 @@ def let_it_decide(ours, ticks):
 
 def pods_start(cluster, namespace):
     """Status, reason and message of the condition."""
-    conditions = status_of(cluster, namespace, "tts")["conditions"]
-    return next((each["status"], each["reason"], each["message"]) for each in conditions if each["type"] == "PodsStart")
+    said = condition_of(cluster, namespace, "tts", "PodsStart")
+    return said["status"], said["reason"], said["message"]
 
 
 def test_a_quota_that_blocks_pods_brings_no_storm_of_orders_and_shrinking_goes_on(cluster, installed, pods, prometheus):
@@ -52,8 +52,8 @@ def test_a_quota_that_blocks_pods_brings_no_storm_of_orders_and_shrinking_goes_o
         assert (tts.read().spec.replicas, len(tts.pods())) == (5, 3)
         sizes = [write.replicas for write in scale_writes(installed, "tts") if write.status == 200]
         assert sizes == sorted(set(sizes)), "no order is repeated"
-        status, reason, said = pods_start(cluster, namespace)
-        assert (status, reason) == ("False", "PodsRefused")
+        wait_for("the refusal to be told", lambda: pods_start(cluster, namespace)[:2] == ("False", "PodsRefused"))
+        *_, said = pods_start(cluster, namespace)
         assert said.startswith("2 pods not made: pods ")
         assert said.endswith(
             f"exceeded quota: pods, requested: pods=1, used: pods={there + 1}, limited: pods={there + 1}"

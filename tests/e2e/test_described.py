@@ -4,7 +4,7 @@ import re
 
 import pytest
 from rig.processes import wait_for
-from rig.scene import BUSY, IDLE, carry, events, policy, status_of
+from rig.scene import BUSY, IDLE, carry, condition_of, events, policy
 
 pytestmark = [
     pytest.mark.cluster,
@@ -78,8 +78,8 @@ def test_a_pod_that_runs_and_never_becomes_ready_is_told_past_the_deadline_of_it
     carry(pods, tts, IDLE)
 
     def pods_start():
-        conditions = status_of(cluster, namespace, "tts").get("conditions", ())
-        return next((each["status"], each["reason"]) for each in conditions if each["type"] == "PodsStart")
+        said = condition_of(cluster, namespace, "tts", "PodsStart")
+        return said["status"], said["reason"]
 
     policies = installed.policies(tts=policy("tts", prometheus.url, most=3))
     with installed.leading(installed.pods()[0], policies) as controller:

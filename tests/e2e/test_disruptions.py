@@ -119,7 +119,7 @@ def test_what_starts_take_is_learned_by_phase(installed, pods, prometheus, tts):
         load.total = FOR_FOUR
         wait_for("growth", lambda: tts.ready() == 4)
         [starts] = wait_for(
-            "the starts", lambda: (status_of(installed.cluster, installed.namespace, "tts") or {}).get("starts")
+            "the starts", lambda: status_of(installed.cluster, installed.namespace, "tts").get("starts")
         )
         assert (starts["images"], starts["nodeSelector"], set(starts["seconds"])) == (["sleeper:1"], {}, set(PHASES))
         assert 1 <= starts["count"] <= 2
@@ -138,7 +138,7 @@ def test_what_servers_do_while_they_load_and_on_which_nodes_is_told(cluster, tmp
         policies = installed.policies(tts=policy("tts", prometheus.url))
         with installed.leading(installed.pods()[0], policies) as ours:
             [starts] = wait_for(
-                "what the servers told", lambda: (status_of(cluster, installed.namespace, "tts") or {}).get("starts")
+                "what the servers told", lambda: status_of(cluster, installed.namespace, "tts").get("starts")
             )
             told = {phase: {"p50": took_s, "p95": took_s} for phase, took_s in LOAD_S.items()}
             assert (starts["nodeType"], starts["load"]) == ("a2", {"count": 2, "seconds": told})

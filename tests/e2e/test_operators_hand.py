@@ -28,7 +28,7 @@ def let_it_decide(ours, ticks, **labels):
 
 
 def ruled_by(installed, name):
-    return (status_of(installed.cluster, installed.namespace, name) or {}).get("ruledBy")
+    return status_of(installed.cluster, installed.namespace, name).get("ruledBy")
 
 
 def patch(installed, target, data):
@@ -197,8 +197,8 @@ def test_a_service_that_does_not_select_the_pods_is_said_and_holds_nothing(insta
     metric = "speech_autoscaler_service_misdirected"
 
     def conditions():
-        status = status_of(installed.cluster, installed.namespace, "tts") or {"conditions": []}
-        return {each["type"]: each["status"] for each in status["conditions"]}
+        status = status_of(installed.cluster, installed.namespace, "tts")
+        return {each["type"]: each["status"] for each in status.get("conditions", ())}
 
     with installed.leading(installed.pods()[0], installed.policies(tts=text)) as ours:
         wait_for("all to be well", lambda: conditions().get("ServiceSelects") == "True")

@@ -1,6 +1,7 @@
 """The controller as a process: it watches, leads, ticks, hands over and ends."""
 
 import time
+from functools import partial
 
 import pytest
 from kubernetes import client
@@ -9,7 +10,7 @@ from rig.command import autoscaler
 from rig.controller import controller
 from rig.exporter import steady
 from rig.processes import wait_for
-from rig.scene import status_of
+from rig.scene import condition_of, status_of
 
 from autoscaler.journal.log import read
 from autoscaler.model import Observation
@@ -76,7 +77,7 @@ def events(cluster, namespace, reason):
 
 
 def ruling(status):
-    return status and (status["paused"], status["ruledBy"])
+    return status.get("paused"), status.get("ruledBy")
 
 
 def holder(cluster, namespace):
@@ -147,7 +148,7 @@ def test_a_paused_target_stays_as_it_is_until_it_is_resumed(
         assert tts.read().spec.replicas == 2
         autoscaler("resume", "tts", "--kubeconfig", operators_kubeconfig)
         wait_for("tts to grow", lambda: tts.read().spec.replicas == 3)
-        wait_for("the new status", lambda: status_of(cluster, namespace, "tts")["serving"] == 3)
+        wait_for("the new status", lambda: status_of(cluster, namespace, "tts").get("serving") == 3)
         assert ours.get("/readyz")[0] == 200
 
 
@@ -164,7 +165,7 @@ def hpa_on(cluster, namespace, name):
 
 
 def able(cluster, namespace, name):
-    conditions = (status_of(cluster, namespace, name) or {}).get("conditions", [])
+    conditions = status_of(cluster, namespace, name).get("conditions", [])
     return [(each["reason"], each["message"]) for each in conditions if each["type"] == "AbleToScale"]
 
 
@@ -314,12 +315,10 @@ def test_a_changed_policy_is_taken_up_and_a_broken_one_leaves_the_last_good_one(
         assert "tts.yaml:7" in told.message
         assert "min" in told.message
 
-        def conditions():
-            return {each["type"]: each for each in status_of(cluster, namespace, "tts")["conditions"]}
-
-        wait_for("the condition", lambda: conditions()["PolicyValid"]["status"] == "False")
+        valid = partial(condition_of, cluster, namespace, "tts", "PolicyValid")
+        wait_for("the condition", lambda: valid()["status"] == "False")
         assert tts.read().spec.replicas == 4
         assert ours.get("/readyz") == (200, "ok\n")
         swapped(good)
         wait_for("it to be in force again", lambda: events(cluster, namespace, "PolicyAccepted"))
-        wait_for("the condition", lambda: conditions()["PolicyValid"]["status"] == "True")
+        wait_for("the condition", lambda: valid()["status"] == "True")

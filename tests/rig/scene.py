@@ -82,12 +82,18 @@ def events(cluster: Cluster, namespace: str, reason: str, about: str | None = No
     ]
 
 
-def status_of(cluster: Cluster, namespace: str, name: str) -> Any:
-    """The last decision as it stands in the target's ConfigMap; None before the first."""
+def status_of(cluster: Cluster, namespace: str, name: str) -> dict[str, Any]:
+    """The last decision as it stands in the target's ConfigMap; empty before the first."""
     for found in cluster.core.list_namespaced_config_map(namespace).items:
         if found.metadata.name == f"autoscaler.{namespace}.{name}":
-            return json.loads((found.data or {}).get("status.json", "null"))
-    return None
+            return dict(json.loads((found.data or {}).get("status.json", "{}")))
+    return {}
+
+
+def condition_of(cluster: Cluster, namespace: str, name: str, kind: str) -> dict[str, str]:
+    """A condition of the last decision; of empty words while it is not said, as of a tick that knew no fleet."""
+    said = status_of(cluster, namespace, name).get("conditions", ())
+    return next((each for each in said if each["type"] == kind), {"status": "", "reason": "", "message": ""})
 
 
 class Shared:
