@@ -36,8 +36,10 @@ ENOUGH = 8
 """Pods that carry the push within the objective: it keeps 6.3 busy."""
 IN_RESERVE = (0, 4, 6)
 SCRAPE_S = 5.0
-PHASES_S = tuple(np.arange(0.25, SCRAPE_S, 0.5).tolist())
-"""How long after a scrape the jump comes."""
+"""Between scrapes, as the shipped policy has it."""
+SCRAPES_S = (1, 5, 15)
+PHASES = tuple(np.arange(0.05, 1.0, 0.1).tolist())
+"""Where between two scrapes the jump comes."""
 TICK_AFTER_S = 0.7
 """The first tick is so long after a scrape."""
 NO_PAST = History(1.0, np.zeros(0, np.int64), 0.0)
@@ -127,21 +129,28 @@ def push(seed: int) -> Trace:
     return Trace("push", 1.0, counts.astype(np.float64))
 
 
-def tell(policy: LoadedPolicy, routing: Routing, seed: int, phase_s: float) -> Told:
+def tell(policy: LoadedPolicy, routing: Routing, seed: int, phase_s: float, scrape_s: float = SCRAPE_S) -> Told:
     """Replay one jump, which comes `phase_s` after a scrape."""
     trace, served = push(seed), replace(policy.serving(None), routing=routing)
     rule, rails = build(policy, served, NO_PAST)
     jump = Jump(draw(trace, served, seed), JUMP_S, PUSH_S)
-    return replayed(jump, Target(policy.name, rule, rails), served, seed=seed, phase_s=phase_s)
+    return replayed(jump, Target(policy.name, rule, rails), served, seed=seed, phase_s=phase_s, scrape_s=scrape_s)
 
 
 def replayed(
-    jump: Jump, target: Target, served: Workload, *, seed: int, phase_s: float, tick_after_s: float = TICK_AFTER_S
+    jump: Jump,
+    target: Target,
+    served: Workload,
+    *,
+    seed: int,
+    phase_s: float,
+    scrape_s: float = SCRAPE_S,
+    tick_after_s: float = TICK_AFTER_S,
 ) -> Told:
     """Replay a jump that comes `phase_s` after a scrape; the first tick is `tick_after_s` after the first scrape."""
-    first_scrape_s = (jump.at_s - phase_s) % SCRAPE_S
+    first_scrape_s = (jump.at_s - phase_s) % scrape_s
     conditions = Conditions(
-        scrape_s=SCRAPE_S, scrape_phase_s=first_scrape_s, first_tick_s=first_scrape_s + tick_after_s
+        scrape_s=scrape_s, scrape_phase_s=first_scrape_s, first_tick_s=first_scrape_s + tick_after_s
     )
     world = World("push", jump.traffic, served, seed, conditions)
     play(world, target, Record(0.0), jump.traffic.duration_s)
@@ -194,13 +203,15 @@ def _well_again_s(since_s: Floats, latency_s: Floats, objective_s: float, push_s
     return float(next(runs, np.inf))
 
 
-def table(policy: LoadedPolicy, seeds: Sequence[int]) -> str:
+def table(policy: LoadedPolicy, seeds: Sequence[int], scrape_s: float) -> str:
     """Every variant with both routings; medians over phases and seeds, of times the worst too."""
     heads = ["standby", "routing", "lost at most", "late", "first more serves", "8 serve", "well again", "pod-seconds"]
     lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for routing in (Routing.SHARED_QUEUE, Routing.LEAST_OUTSTANDING):
         for variant in variants(policy):
-            told = [tell(variant.policy, routing, seed, phase_s) for seed in seeds for phase_s in PHASES_S]
+            told = [
+                tell(variant.policy, routing, seed, phase * scrape_s, scrape_s) for seed in seeds for phase in PHASES
+            ]
             lines.append(f"| {variant.name} | {routing.value} | {_row(told)} |")
     return "\n".join(lines)
 
@@ -224,9 +235,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m simulations.story", description=__doc__)
     parser.add_argument("--policy", default="holiday-push", help="a shipped policy, or the path of one")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--scrape", type=int, choices=SCRAPES_S, default=5, help="seconds between scrapes")
     asked = parser.parse_args(arguments)
     try:
-        print(table(find_policy(asked.policy), range(1, asked.seeds + 1)))
+        print(table(find_policy(asked.policy), range(1, asked.seeds + 1), asked.scrape))
     except InvalidInput as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2

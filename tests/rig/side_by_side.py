@@ -23,7 +23,7 @@ from autoscaler.policies.build import build
 from autoscaler.spec import find_policy
 from simulations.draw import Traffic
 from simulations.peers import Family, Hpa
-from simulations.story import LOOKED_AT_S, NO_PAST, PHASES_S, SETTLED_S, Jump, replayed, variants
+from simulations.story import LOOKED_AT_S, NO_PAST, PHASES, SCRAPE_S, SETTLED_S, Jump, replayed, variants
 from simulations.story import Told as Replayed
 from simulations.story_peers import TICKS_AFTER_S
 
@@ -70,14 +70,15 @@ def simulated(contender: Contender, play: Play) -> list[Replayed]:
     said = shipped.serving(None)
     served = replace(said, routing=Routing(play.routing))
     found = []
+    phases_s = [phase * SCRAPE_S for phase in PHASES]
     if isinstance(contender, Peer):
         served = replace(served, min_replicas=SERVING, max_replicas=MOST)
         target = Target(contender.name, contender.setting.policy(served), Rails(SERVING, MOST))
-        for phase_s, after_s in product(PHASES_S, TICKS_AFTER_S):
+        for phase_s, after_s in product(phases_s, TICKS_AFTER_S):
             found.append(replayed(jump, target, served, seed=play.seed, phase_s=phase_s, tick_after_s=after_s))
         return found
     [policy] = [variant.policy for variant in variants(shipped) if variant.name == contender.name]
-    for phase_s in PHASES_S:
+    for phase_s in phases_s:
         target = Target(contender.name, *build(policy, said, NO_PAST))  # the real one is told what its file says, too
         found.append(replayed(jump, target, served, seed=play.seed, phase_s=phase_s))
     return found

@@ -18,6 +18,14 @@ def test_the_shipped_policy_has_eight_pods_serving_within_ten_seconds_and_loses_
     assert told.well_again_s <= 22.0
 
 
+@pytest.mark.parametrize("phase_s", [0.05, 0.55, 0.95])
+def test_scraped_every_second_eight_serve_within_four(phase_s):
+    told = tell(find_policy("holiday-push"), Routing.LEAST_OUTSTANDING, seed=1, phase_s=phase_s, scrape_s=1.0)
+    assert told.lost == 0
+    assert told.enough_serve_s <= 4.0
+    assert told.well_again_s <= 15.0
+
+
 @pytest.mark.parametrize("name", ["gated 0", "serving 0"])
 def test_without_pods_in_reserve_eight_serve_within_ninety_seconds(name):
     told = tell(POLICIES[name], Routing.SHARED_QUEUE, seed=1, phase_s=2.5)
