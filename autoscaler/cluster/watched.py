@@ -84,11 +84,6 @@ class WatchedNamespace:
         for reflector in (*self._reflectors, self._traffic):
             reflector.stop()
 
-    @property
-    def lists(self) -> int:
-        """How often something was listed anew."""
-        return sum(reflector.lists for reflector in (*self._reflectors, self._traffic))
-
     def problem(self) -> Missing | None:
         """Why what was heard says nothing about now."""
         for reflector in self._reflectors:

@@ -64,7 +64,6 @@ def test_the_controllers_clock_is_set_wrong_and_right_again(installed, pods, pro
 def dated(tmp_path):
     """Pods that date their samples themselves, and a Prometheus of their own."""
     with exporter() as dating:
-        dating.shift_s = 0.0
         try:
             with prometheus_server("3", tmp_path, scrape_s=0.5, together=dating.address) as server:
                 yield dating, server

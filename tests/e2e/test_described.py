@@ -19,6 +19,8 @@ PULL_FAILS = {
         | {"state": {"waiting": {"reason": "ImagePullBackOff"}}}
     ],
 }
+ENOUGH_FOR_TWO = 0.42
+"""Three pods that are so busy want two, and two as well."""
 UNREADY = "containers with unready status: [server]"
 WHO = "speech-autoscaler"
 
@@ -56,7 +58,7 @@ def test_kubectl_shows_what_happened_to_a_target_and_why(installed, pods, promet
         tts.patch_status(new.metadata.name, PULL_FAILS)
         told("StartsStuck")
         tts.settle(3)
-        carry(pods, tts, IDLE / 2)
+        carry(pods, tts, ENOUGH_FOR_TWO)
         wait_for("the shrink", lambda: tts.read().spec.replicas == 2)
         tts.cluster.kubectl("scale", "deployment", "tts", "--replicas=1", "-n", tts.namespace)
         told("ExternalChange")

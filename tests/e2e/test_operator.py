@@ -30,7 +30,7 @@ def test_status_and_explain_show_what_the_controller_made_of_its_targets(
     file = tmp_path / "tts.yaml"
     file.write_text(policy("tts", prometheus.url, mode="observe"))
     with controller(tmp_path, "pod-a", file, kubeconfig):
-        wait_for("a decision", lambda: status_of(cluster, namespace, "tts").get("ruledBy"))
+        wait_for("a decision on data", lambda: status_of(cluster, namespace, "tts").get("ruledBy") == "hpa metric")
         table = autoscaler("status", "--kubeconfig", operators_kubeconfig).out
         assert "leader: pod-a" in table
         assert all(word in table for word in (f"{namespace}/tts", "hpa (observe)", "hpa metric"))

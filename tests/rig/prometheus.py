@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 from rig import programs
-from rig.exporter import TOGETHER
+from rig.exporter import DATED, TOGETHER
 from rig.processes import Late, Process, free_ports, start, wait_for
 
 _ATTEMPTS = 3
@@ -94,21 +94,23 @@ def prometheus_server(
 ) -> Iterator[PrometheusServer]:
     """Start Prometheus "2" or "3"; ended with the block.
 
-    New targets of its file are scraped within five seconds or so. What the address `together` serves at `/all` is
-    scraped from the start, and believed about its own labels.
+    New targets of its file are scraped within five seconds or so. What the address `together` serves is scraped from
+    the start, and believed about its own labels; by "3", which still sees at once that a dated series ends, about the
+    times of its samples, too.
 
     Raises:
         programs.Absent: this machine does not have it.
         Late: it did not come up.
     """
     interval = f"{round(scrape_s * 1000)}ms"
+    dated = {"metrics_path": DATED, "track_timestamps_staleness": True}
     jobs: list[dict[str, Any]] = [
         {"job_name": "pods", "file_sd_configs": [{"files": [str(folder / "targets.json")]}]},
         {
             "job_name": "together",
             "honor_labels": True,
-            "metrics_path": TOGETHER,
             "static_configs": [{"targets": [together] if together else []}],
+            **(dated if version == "3" else {"metrics_path": TOGETHER}),
         },
     ]
     timing = {"scrape_interval": interval, "scrape_timeout": interval}
