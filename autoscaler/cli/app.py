@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import structlog
 import typer
 
 from autoscaler import __version__
@@ -33,11 +34,12 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
+    _asked: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Options before the command."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))  # results alone go to stdout
 
 
 app.command("check")(check.check)

@@ -74,11 +74,13 @@ def replay(
 
         write(report, replay_page(result, against, served).encode())
         typer.echo(f"report: {report}", err=True)
+    if log and log.lost:
+        raise InvalidInput(f"{journal}: {log.lost} decisions could not be written; what stood there is as it was")
 
 
 @contextmanager
 def _log(path: Path) -> Iterator[JsonlJournal]:
-    """A decision log that is there when it is whole; one file, however long."""
+    """A decision log that is there if it became whole; one file, however long."""
     from autoscaler.journal.log import JsonlJournal, Rotation
 
     partial = path.with_name(f".{path.name}.partial")
@@ -86,8 +88,7 @@ def _log(path: Path) -> Iterator[JsonlJournal]:
     try:
         with closing(JsonlJournal(partial, Rotation(max_bytes=sys.maxsize))) as log:
             yield log
-        if log.lost:
-            raise InvalidInput(f"{path}: {log.lost} decisions could not be written; what stood there is as it was")
-        partial.replace(path)
+        if not log.lost:
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -51,6 +51,19 @@ def test_json_goes_where_it_is_wanted_and_is_the_same_every_time(tmp_path):
     assert json.loads(printed).keys() >= PROMISED
 
 
+def test_a_decision_log_that_a_full_disk_refused_is_told_below_the_table(tmp_path, monkeypatch):
+    journal = tmp_path / "decisions.jsonl"
+    journal.write_text("before\n")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, "write", Mock(side_effect=full))
+    result = replay("--journal", journal)
+    assert result.stdout.startswith("hpa did not meet 99 %")
+    assert "decision log cannot be written" in result.stderr
+    assert isinstance(result.exception, InvalidInput)
+    assert re.search(r"decisions\.jsonl: \d+ decisions could not be written", str(result.exception))
+    assert (journal.read_text(), list(tmp_path.iterdir())) == ("before\n", [journal])
+
+
 def test_json_says_how_good_the_forecasts_were():
     arguments = ("--policy", "predictive-tts", "--trace", "burst", "--no-reference", "--json", "-")
     insight = json.loads(run("replay", *arguments).stdout)["insight"]
