@@ -141,8 +141,11 @@ def ours(all_: Sequence[Contender]) -> Contender | None:
 
 
 def cheapest(all_: Sequence[Contender], trace: str) -> tuple[str, Place] | None:
-    """The peer tuned in hindsight on this very trace that costs least."""
-    found = [(each.name, each.places[trace]) for each in of_kind(all_, Kind.TUNED) if trace in each.places]
+    """The peer tuned in hindsight on this very trace that costs least; None where one was not searched for yet."""
+    tuned = of_kind(all_, Kind.TUNED)
+    if any(trace not in each.places and trace not in each.unreachable for each in tuned):
+        return None
+    found = [(each.name, each.places[trace]) for each in tuned if trace in each.places]
     return min(found, key=lambda item: item[1].cost_ratio, default=None)
 
 

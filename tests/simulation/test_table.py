@@ -115,6 +115,14 @@ def test_ours_is_held_against_the_cheapest_tuned_peer_of_each_trace():
     assert contest.cheapest(all_, "calm_one")[0] == "kpa"
 
 
+def test_a_trace_on_which_a_family_was_not_tuned_has_no_cheapest_peer():
+    found = whole()
+    lacking = [each for each in found.tuned if (each.trace, each.family) != ("calm_one", Family.KPA)]
+    all_ = contest.contenders(replace(found, tuned=tuple(lacking)), "tts")
+    assert contest.cheapest(all_, "calm_one") is None
+    assert list(contest.against_cheapest(all_, TRACES[:2])) == ["busy_one"]
+
+
 def test_means_are_over_the_traces_that_count():
     all_ = contest.contenders(whole(), "tts")
     total = contest.overall(contest.ours(all_), TRACES[:2])
