@@ -18,7 +18,7 @@ from kubernetes import client
 from autoscaler.cluster.api import FIELD_MANAGER, RefusedError, answer
 from autoscaler.cluster.conditions import contest_of, limit_of
 from autoscaler.cluster.kinds import EVENTS, Kind
-from autoscaler.cluster.lease import wall_clock
+from autoscaler.cluster.lease import NOT_LEADING, wall_clock
 from autoscaler.model import Cause, Decision, Fleet, Mode, Observation, Scale, Tick, Unreachable
 
 SCALED = "Scaled"
@@ -158,8 +158,8 @@ def _writes(before: Tick | None, tick: Tick, decision: Decision) -> Iterator[Not
         sizes = f"{outcome.action.was} → {outcome.action.replicas} replicas"
         if outcome.done:
             yield Note("Normal", SCALED, f"{sizes}, {_ruling(decision)}")
-        elif outcome.detail in failed_before:
-            continue
+        elif outcome.detail in failed_before or outcome.detail.startswith(NOT_LEADING):
+            continue  # nobody's news, should this process lead by now: its next tick writes
         elif outcome.withheld:
             meant = outcome.detail.startswith(Mode.OBSERVE)  # anything else keeps a target from being sized
             yield Note("Normal" if meant else "Warning", SCALE_WITHHELD, f"{outcome.detail}, {_ruling(decision)}")

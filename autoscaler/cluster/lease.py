@@ -28,6 +28,8 @@ from autoscaler.model import InvalidInput, Unreachable
 
 LEASE = "speech-autoscaler"
 """Its name, unless told otherwise."""
+NOT_LEADING = "not the leader"
+"""Why a process without it writes nothing."""
 JITTER = 1.2
 _CONFLICT, _NOT_FOUND = 409, 404
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

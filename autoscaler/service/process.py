@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from autoscaler.cluster.actuator import ClusterActuator
 from autoscaler.cluster.api import manager_of
 from autoscaler.cluster.events import Announcer
-from autoscaler.cluster.lease import LEASE, ClusterLease, Election, Elector, Timing, wall_clock
+from autoscaler.cluster.lease import LEASE, NOT_LEADING, ClusterLease, Election, Elector, Timing, wall_clock
 from autoscaler.cluster.nodes import Nodes
 from autoscaler.cluster.status import Statuses
 from autoscaler.cluster.watched import WatchedFleet, WatchedNamespace
@@ -279,7 +279,7 @@ class Controller:
     def _forbidden(self) -> str | None:
         if self._elector is None:
             return "dry run"
-        return None if self._elector.leading() else "not the leader"
+        return None if self._elector.leading() else NOT_LEADING
 
     def _jobs(self) -> Iterable[Job]:
         return self._targets.jobs.values()

@@ -47,6 +47,7 @@ REFUSED = Outcome(Scale(4, 2, "1"), done=False, detail="403: not yours")
 WITHHELD = Outcome(Scale(4, 2, "1"), done=False, detail="observe: would scale 2 → 4", withheld=True)
 RIVAL = "HorizontalPodAutoscaler old sizes it too: would scale 2 → 4"
 KEPT_OUT = Outcome(Scale(4, 2, "1"), done=False, detail=RIVAL, withheld=True)
+FOLLOWED = Outcome(Scale(4, 2, "1"), done=False, detail="not the leader: would scale 2 → 4", withheld=True)
 BY_HAND, UNDONE = Rewrite(70.0, "kubectl", 2, 5), Rewrite(80.0, "argocd", 5, 2)
 UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
 
@@ -74,6 +75,7 @@ UNREAD = Tick("voice/tts", Missing(Cause.ABSENT, "gone"), None, ())
             [("Warning", "ScaleWithheld", f"{RIVAL}, ruled by hpa: because")],
             id="kept from it by somebody else",
         ),
+        pytest.param(None, tick(outcomes=[FOLLOWED]), [], id="decided before this process led: its next tick writes"),
         pytest.param(tick(outcomes=[REFUSED]), tick(outcomes=[REFUSED]), [], id="refused again: said once"),
         pytest.param(
             tick(),
