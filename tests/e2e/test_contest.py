@@ -32,6 +32,7 @@ def test_a_person_is_followed_and_a_machine_that_undoes_every_write_is_left_alon
         wait_for("a person to be named", lambda: events(cluster, namespace, "ExternalChange"))
         assert events(cluster, namespace, "ExternalChange") == ["2 → 4 replicas by kubectl"]
         wait_for("the rule to lead back: ceil(2 x 0.5 / 0.7)", lambda: tts.read().spec.replicas == 2)
+        tts.wait_for_pods(2)
 
         carry(pods, tts, BUSY)
         for _ in range(2):
