@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from statistics import fmean, median
 from typing import NamedTuple
@@ -116,9 +116,10 @@ class Ledger:
         Looks lie one scrape interval apart, the newest as new as the samples are, and each is later than the last.
         """
         self.interval_s = scrape_interval_s(batch) or self.interval_s
+        batch = [_not_after(until_s, each) for each in batch]
         entries = sorted(
             (
-                (min(at_s, until_s), value, samples)
+                (at_s, value, samples)
                 for samples in batch
                 for at_s, value in samples.points
                 if at_s > self._entered_s(samples)
@@ -307,6 +308,13 @@ class Ledger:
             item: {key: last for key, last in series.items() if key[0] not in ended}
             for item, series in self._gauges.items()
         }
+
+
+def _not_after(until_s: float, samples: Samples) -> Samples:
+    """Samples of a clock ahead of ours are of now."""
+    if not samples.points or samples.points[-1][0] <= until_s:
+        return samples
+    return replace(samples, points=tuple((min(at_s, until_s), value) for at_s, value in samples.points))
 
 
 def scrape_interval_s(batch: Iterable[Samples]) -> float | None:
